@@ -1,0 +1,130 @@
+"""Objectives as problems: a formula and its gradient, or scripted pushes. Numpy only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from momentumlab.arrays import Array, NumpyArrays
+from momentumlab.problems.objectives import Objective, build
+from momentumlab.problems.problem import NOISE, START, Parameter, stream
+
+_NOISE_BLOCK = 256  # steps of noise drawn at once: one generator a block is a hundredth of one generator a step
+
+
+class ObjectiveProblem:
+    """Minimise a formula J(θ), with or without noise on its gradient.
+
+    The loss is exact; noise, of standard deviation `noise` in every coordinate, is added to the gradient alone and is a
+    function of (seed, step).
+    """
+
+    has_loss = True
+    steps_per_epoch = None
+    evaluations = ()
+
+    def __init__(self, specification: Any, dtype: str) -> None:
+        self.objective: Objective = build(specification)
+        self.noise: float = specification.noise
+        self.arrays = NumpyArrays(dtype)
+        self.parameters = (Parameter("theta", (self.objective.dimension,)),)
+        self.minima = self.objective.minima
+        self.stack_limit = _stack_limit(self.objective.dimension)
+        self._start = specification.start
+
+    def start(self, seeds: Sequence[int]) -> Array:
+        if self._start == "random":
+            return self.arrays.array([self._random_start(seed) for seed in seeds])
+        start = self.objective.start if self._start is None else self._start
+        return self.arrays.array([start] * len(seeds))
+
+    def feed(self, seeds: Sequence[int]) -> "_ObjectiveFeed":
+        return _ObjectiveFeed(self, seeds)
+
+    def evaluate(self, theta: Array) -> dict[str, Array]:
+        del theta
+        return {}
+
+    def gradient_noise(self, seeds: Sequence[int]) -> "GradientNoise":
+        """The noise on the gradients of a stack whose runs have these seeds."""
+        return GradientNoise(self.noise, self.objective.dimension, seeds)
+
+    def _random_start(self, seed: int) -> npt.NDArray[np.float64]:
+        low, high = np.array(self.objective.domain).T
+        return stream(seed, START).uniform(low, high)
+
+
+class _ObjectiveFeed:
+    def __init__(self, problem: ObjectiveProblem, seeds: Sequence[int]) -> None:
+        self._objective = problem.objective
+        self._noise = problem.gradient_noise(seeds)
+
+    def loss_and_gradient(self, theta: Array, step: int) -> tuple[Array, Array]:
+        loss = self._objective.value(theta, np)
+        gradient = self._objective.gradient(theta, np)
+        return loss, self._noise.added_to(gradient, step)
+
+
+class GradientNoise:
+    """Gaussian noise on the gradients of a stack, a function of (seed, step)."""
+
+    def __init__(self, scale: float, dimension: int, seeds: Sequence[int]) -> None:
+        self._scale = scale
+        self._dimension = dimension
+        self._seeds, self._seed_of_run = np.unique(np.asarray(seeds, np.uint64), return_inverse=True)
+        self._block_number = -1
+        self._block: npt.NDArray[np.float64] = np.empty(0)  # (step, seed, parameter)
+
+    def added_to(self, gradient: Array, step: int) -> Array:
+        """`gradient` (run, parameter) with the noise of this step, of the gradient's dtype."""
+        if self._scale == 0:
+            return gradient
+        number, row = divmod(step, _NOISE_BLOCK)
+        if number != self._block_number:
+            self._block, self._block_number = self._drawn(number), number
+        noise = self._scale * self._block[row, self._seed_of_run]
+        return gradient + noise.astype(gradient.dtype)
+
+    def _drawn(self, number: int) -> npt.NDArray[np.float64]:
+        shape = (_NOISE_BLOCK, self._dimension)
+        return np.stack(
+            [stream(int(seed), NOISE, number).standard_normal(shape) for seed in self._seeds], axis=1
+        )
+
+
+class ForcesProblem:
+    """No landscape: the gradients of updates 1, 2, 3 … are written down, and zero afterwards."""
+
+    has_loss = False
+    steps_per_epoch = None
+    evaluations = ()
+    minima = ()
+
+    def __init__(self, specification: Any, dtype: str) -> None:
+        self.arrays = NumpyArrays(dtype)
+        self.pushes = self.arrays.array(specification.pushes)  # (update, parameter)
+        dimension = self.pushes.shape[1]
+        self.parameters = (Parameter("theta", (dimension,)),)
+        self.stack_limit = _stack_limit(dimension)
+        self._start = [0.0] * dimension if specification.start is None else specification.start
+
+    def start(self, seeds: Sequence[int]) -> Array:
+        return self.arrays.array([self._start] * len(seeds))
+
+    def feed(self, seeds: Sequence[int]) -> "ForcesProblem":
+        del seeds  # the pushes are the same for every seed, so the problem is its own feed
+        return self
+
+    def loss_and_gradient(self, theta: Array, step: int) -> tuple[None, Array]:
+        push = self.pushes[step] if step < len(self.pushes) else np.zeros_like(self.pushes[0])
+        return None, np.broadcast_to(push, theta.shape).astype(theta.dtype)
+
+    def evaluate(self, theta: Array) -> dict[str, Array]:
+        del theta
+        return {}
+
+
+def _stack_limit(dimension: int) -> int:
+    # A few hundred kilobytes of each array: numpy's fixed cost a step is spread and the work stays in the cache.
+    return max(1, min(4096, 65536 // dimension))
