@@ -1,0 +1,88 @@
+"""What a stack of runs costs beside plain PyTorch loops: `make bench`.
+
+Each row trains the same runs twice, by us (from the experiment to its CSV) and by the loop that people write, in one
+process, in turns, and prints medians. Losses are compared before times are. What a first call alone pays (imports, the
+optimizer's own start) is left out on both sides by a warm-up of two runs.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+import momentumlab
+from momentumlab.experiment import load
+from momentumlab.problems.build import build
+
+ROUNDS = 3
+
+
+def plain_loops(config: str, gammas: np.ndarray, epochs: int) -> np.ndarray:
+    """The article's loop for one γ after the other; (run,) the loss over all training data at the end."""
+    experiment = load(config, set={"train.epochs": epochs})
+    problem = build(experiment)
+    eta, seed = experiment.optimizer.eta, experiment.seed
+    return np.array([_plain_loop(problem, gamma, eta, seed, epochs) for gamma in gammas])
+
+
+def _plain_loop(problem, gamma: float, eta: float, seed: int, epochs: int) -> float:
+    model, criterion, batches = problem.module(), problem.criterion(), problem.feed([seed])
+    torch.nn.utils.vector_to_parameters(problem.start([seed])[0], model.parameters())
+    optimizer = torch.optim.SGD(model.parameters(), lr=eta, momentum=gamma)
+    losses = []
+    for step in range(epochs * problem.steps_per_epoch):
+        x, y = batches.batch(step)
+        loss = criterion(model(x[0]), y[0])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    with torch.no_grad():
+        return criterion(model(problem.x), problem.y).item()
+
+
+def stacked(config: str, gammas: np.ndarray, epochs: int) -> np.ndarray:
+    """The same runs as one sweep, its CSV written; (run,) the loss over all training data at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = momentumlab.sweep(config, gamma=list(gammas), set={"train.epochs": epochs}, runs=folder)
+    return result.runs["train_loss"]
+
+
+def timed(work: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
+    """Seconds, and what the work gave."""
+    begun = time.perf_counter()
+    given = work()
+    return time.perf_counter() - begun, given
+
+
+def row(name: str, config: str, runs: int, epochs: int, plain_runs: int) -> str:
+    """One line of the table. Only `plain_runs` of the plain loops are trained; their time is scaled to all."""
+    gammas = np.linspace(0, 0.9, runs)
+    stacked(config, gammas[:2], epochs)
+    plain_loops(config, gammas[:2], epochs)
+    some = np.linspace(0, runs - 1, plain_runs).astype(int)
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        seconds, losses = timed(lambda: stacked(config, gammas, epochs))
+        ours.append(seconds)
+        seconds, reference = timed(lambda: plain_loops(config, gammas[some], epochs))
+        theirs.append(seconds * runs / plain_runs)
+        # float32 against float32 over hundreds of updates: the same training, rounded otherwise
+        np.testing.assert_allclose(losses[some], reference, rtol=2e-2, atol=1e-5)
+    mine, plain = statistics.median(ours), statistics.median(theirs)
+    return f"{name:<44}{mine:>9.2f} s{plain:>11.2f} s{plain / mine:>9.1f}×"
+
+
+def main() -> None:
+    """Print the table."""
+    torch.set_num_threads(1)
+    print(f"{'work, metrics and CSV included, 1 thread':<44}{'stack':>11}{'plain loops':>13}{'ratio':>10}")
+    print(row("1024 linreg runs, 100 epochs", "linreg", 1024, 100, plain_runs=64))
+    print(row("64 digits MLP runs, 20 epochs", "digits_mlp", 64, 20, plain_runs=8))
+
+
+if __name__ == "__main__":
+    main()

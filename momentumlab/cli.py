@@ -1,0 +1,366 @@
+"""The commands: read, call, print, exit code. Nothing here that a notebook would miss.
+
+Only typer is loaded with this module, so that `--help` answers at once; each command loads what it needs.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from momentumlab import __version__
+from momentumlab.errors import ConfigError, MomentumLabError
+from momentumlab.text import nearest, safe, shown
+
+if TYPE_CHECKING:
+    from momentumlab.lab import Carried
+    from momentumlab.results.reader import Result
+    from momentumlab.summary import Table
+
+OK, FAILED, WRONG_USE, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="A laboratory for momentum: v ← γ·v + η·∇J(θ), θ ← θ − v.",
+    epilog="Begin with:  momentumlab sweep --gamma 0,0.5,0.9,0.99",
+)
+
+Settings = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set train.epochs=50. Repeatable."),
+]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where results lie.")]
+NoPlot = Annotated[bool, typer.Option("--no-plot", help="Draw nothing.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Train again, into a new folder beside the old result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+
+
+def main() -> None:
+    """The command `momentumlab`: run the application and turn what goes wrong into words and an exit code."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # γ must not break a terminal that cannot show it
+    try:
+        app(args=[argument for argument in arguments if argument != "--debug"], prog_name="momentumlab")
+    except MomentumLabError as error:
+        _fail(str(error), error.exit_code, debug)
+    except KeyboardInterrupt:
+        _fail("interrupted. The same command begins it again.", INTERRUPTED, debug)
+    except BrokenPipeError:
+        # Whoever read us has enough (`| head`): say nothing more, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        _fail(
+            f"this should not have happened: {type(error).__name__}: {safe(error)}. "
+            "Please report it; --debug shows where.",
+            FAILED,
+            debug,
+        )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"momentumlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command(epilog="Example:  momentumlab run linreg --gamma 0.5")
+def run(
+    config: Annotated[
+        str | None, typer.Argument(help="A YAML file or the name of a shipped experiment; without it, lists those.")
+    ] = None,
+    gamma: Annotated[str | None, typer.Option(metavar="γ", help="γ, in [0, 1).")] = None,
+    eta: Annotated[str | None, typer.Option(metavar="η", help="η, above 0.")] = None,
+    seed: Annotated[str | None, typer.Option(help="Start, order of minibatches, noise.")] = None,
+    settings: Settings = [],  # noqa: B006 - typer reads the default and never changes it
+    runs: Runs = Path("runs"),
+    no_plot: NoPlot = False,
+    fresh: Fresh = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train one experiment."""
+    if config is None:
+        _list_shipped(as_json)
+        return
+    from momentumlab.experiment import load, single
+
+    experiment = load(config, gamma=gamma, eta=eta, seed=seed, set=settings)
+    if experiment.sweep is not None and not quiet:
+        _say(f"the file has a sweep section; run leaves it aside. For the grid: momentumlab sweep {safe(config)}")
+    carried = _carry_out(experiment, single(experiment), "run", runs, fresh, quiet)
+    result = carried.result
+    pictures = [] if no_plot else _pictures(carried)
+    if as_json:
+        _print_json(_as_object(carried, pictures))
+    elif not quiet:
+        from momentumlab.summary import run_lines
+
+        typer.echo("\n".join(run_lines(result)))
+        _say_where(result, pictures)
+    raise typer.Exit(_run_code(result))
+
+
+@app.command(epilog="Example:  momentumlab sweep linreg --gamma 0,0.5,0.9,0.99")
+def sweep(
+    config: Annotated[str, typer.Argument(help="A YAML file or the name of a shipped experiment.")] = "linreg",
+    gamma: Annotated[str | None, typer.Option(metavar="VALUES", help="0,0.5,0.9 or lin:0:0.99:64.")] = None,
+    eta: Annotated[str | None, typer.Option(metavar="VALUES", help="0.01,0.1 or log:1e-3:1:7.")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="VALUES", help="0,1,2 or 0..4.")] = None,
+    vary: Annotated[
+        list[str],
+        typer.Option("--vary", metavar="KEY=VALUES", help="A further axis: train.batch_size=16,64. Repeatable."),
+    ] = [],  # noqa: B006
+    zipped: Annotated[bool, typer.Option("--zip", help="Pair all axes but the seed, instead of crossing them.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the runs and write nothing.")] = False,
+    settings: Settings = [],  # noqa: B006
+    runs: Runs = Path("runs"),
+    no_plot: NoPlot = False,
+    fresh: Fresh = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a grid of runs as one stack: every combination of the values given.
+
+    Values: 0,0.5,0.9 · lin:0:0.99:64 · log:1e-3:1:7 · 1-log:1e-3:0.3:7 (bounds of 1−γ) · 0..4 (both ends).
+    """
+    from momentumlab.experiment import expand, load
+
+    experiment = load(config, set=settings)
+    grid = expand(experiment, gamma=gamma, eta=eta, seed=seed, vary=_pairs(vary, "--vary"), zip=zipped)
+    for note in grid.notes if not quiet else ():
+        _say(note)
+    if dry_run:
+        _print_cells(grid, as_json)
+        return
+    carried = _carry_out(experiment, grid, "sweep", runs, fresh, quiet)
+    result = carried.result
+    pictures = [] if no_plot else _pictures(carried)
+    if as_json:
+        _print_json(_as_object(carried, pictures))
+    elif not quiet:
+        from momentumlab.summary import sweep_table
+
+        _print_table(sweep_table(result))
+        _say_where(result, pictures)
+    failed = int((result.runs["status"] == "failed").sum())
+    if failed:
+        raise MomentumLabError(f"{failed} of {len(result.runs['run'])} runs failed; runs.csv says why.")
+
+
+@app.command(epilog="Example:  momentumlab plot runs/ --metric velocity_norm")
+def plot(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH…", help="Results, or folders that hold some.")],
+    metric: Annotated[str, typer.Option(help="The column of metrics.csv to draw.")] = "loss",
+    x: Annotated[str, typer.Option("--x", help="step or epoch.")] = "step",
+    kind: Annotated[
+        str | None, typer.Option(help="curves, heatmap, landscape or forces; all that make sense unless given.")
+    ] = None,
+    picture_format: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
+    out: Annotated[Path | None, typer.Option(help="The folder to draw into.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Draw results: what belongs to the same problem on the same axes."""
+    from momentumlab import lab
+
+    _choose("--format", picture_format, ("png", "svg", "pdf"))
+    _choose("--x", x, ("step", "epoch"))
+    drawn = lab.plot(paths, kind=kind, metric=metric, x=x, format=picture_format, out=out)
+    if not quiet:
+        for note in drawn.notes:
+            _say(note)
+    for picture in drawn.pictures:
+        typer.echo(safe(picture))
+
+
+@app.command(epilog="Example:  momentumlab show runs/ --best 5")
+def show(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH…]", help="Results, or folders that hold some.")
+    ] = None,
+    best: Annotated[int | None, typer.Option(metavar="N", min=1, help="The N runs with the lowest last loss.")] = None,
+    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Sort the runs by a column of runs.csv.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print results and their runs as a table."""
+    from momentumlab.results.reader import find
+    from momentumlab.summary import results_table, runs_table
+
+    results, skipped = find(paths or [Path("runs")])
+    for line in skipped:
+        _say(line)
+    table, columns = runs_table(results, best, sort)
+    if sort is not None:
+        _choose("--sort", sort, columns)
+    if as_json:
+        _print_json({"results": [_result_object(result) for result in results], "skipped": skipped})
+        return
+    if sys.stdout.isatty() and len(results) > 1 and best is None and sort is None:
+        _print_table(results_table(results))
+        return
+    _print_table(table)
+
+
+def _carry_out(
+    experiment: Any, grid: Any, command: str, runs: Path, fresh: bool, quiet: bool
+) -> "Carried":
+    from momentumlab import lab
+
+    with _progress(quiet) as progress:
+        carried = lab.carry_out(experiment, grid, command, runs=runs, fresh=fresh, progress=progress)
+    if carried.found and not quiet:
+        _say(f"already finished: {safe(carried.result.folder)} (--fresh trains again)")
+    return carried
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    # A bar on a terminal, nothing in a pipe or for work that is done before anybody looks.
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("updates"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
+        task = bar.add_task("training", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _pictures(carried: "Carried") -> list[Path]:
+    # A finished result that is asked for again keeps the pictures it has; missing ones are drawn.
+    from momentumlab import lab
+
+    folder = carried.result.folder / "figures"
+    there = sorted(folder.glob("*.png")) if carried.found and folder.is_dir() else []
+    return there or list(lab.plot([carried.result.folder]).pictures)
+
+
+def _run_code(result: "Result") -> int:
+    status = result.runs["status"][0]
+    if status == "failed":
+        raise MomentumLabError(f"the run failed: {safe(result.runs['reason'][0])}")
+    return DIVERGED if status == "diverged" else OK
+
+
+def _list_shipped(as_json: bool) -> None:
+    from momentumlab.experiment import shipped
+    from momentumlab.summary import Table
+
+    questions = {name: shipped.question(name) for name in shipped.names()}
+    if as_json:
+        _print_json(questions)
+        return
+    _print_table(Table(("experiment", "question"), tuple(questions.items())))
+    _say("run one: momentumlab run linreg    sweep one: momentumlab sweep linreg --gamma 0,0.5,0.9,0.99")
+
+
+def _print_cells(grid: Any, as_json: bool) -> None:
+    from momentumlab.summary import SYMBOLS, Table, setting
+
+    keys = list(grid.cells[0].values)
+    if as_json:
+        _print_json([{"run": cell.run, **cell.values} for cell in grid.cells])
+        return
+    rows = tuple((str(cell.run), *(setting(cell.values[key]) for key in keys)) for cell in grid.cells)
+    _print_table(Table(("run", *(SYMBOLS.get(key, key) for key in keys)), rows))
+
+
+def _as_object(carried: "Carried", pictures: list[Path]) -> dict[str, Any]:
+    return _result_object(carried.result) | {
+        "found": carried.found,
+        "figures": [str(picture) for picture in pictures],
+    }
+
+
+def _result_object(result: "Result") -> dict[str, Any]:
+    from momentumlab.summary import as_records
+
+    return {
+        "folder": str(result.folder),
+        "name": result.name,
+        "state": result.manifest["state"],
+        "runs": as_records(result.runs),
+    }
+
+
+def _say_where(result: "Result", pictures: list[Path]) -> None:
+    places = [f"picture {safe(picture)}" for picture in pictures]
+    places.append(f"numbers {safe(result.folder / 'metrics.csv')}")
+    places.append(f"all results: momentumlab plot {safe(result.folder.parent)}/")
+    _say("    ".join(places))
+
+
+def _print_table(table: "Table") -> None:
+    if not sys.stdout.isatty():
+        typer.echo(table.tabbed())
+        return
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(box=None, pad_edge=False, header_style="bold")
+    for name in table.header:
+        drawn.add_column(Text(name), overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console().print(drawn)
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _pairs(settings: list[str], option: str) -> dict[str, str]:
+    pairs = {}
+    for text in settings:
+        key, equals, values = text.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{option}: got {shown(text)}, expected KEY=VALUES such as train.batch_size=16,64")
+        if key in pairs:
+            raise ConfigError(f"{option}: {shown(key)} is given twice; put all its values into one")
+        pairs[key] = values
+    return pairs
+
+
+def _choose(option: str, given: str, allowed: "tuple[str, ...] | list[str]") -> None:
+    if given in allowed:
+        return
+    near = nearest(given, allowed)
+    hint = f" Did you mean {near}?" if near else ""
+    raise ConfigError(f"{option}: got {shown(given)}, must be one of {', '.join(allowed)}.{hint}")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _fail(text: str, code: int, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    for line in text.splitlines():
+        _say(f"momentumlab: {line}")
+    sys.exit(code)

@@ -1,0 +1,180 @@
+"""From a grid of cells to chunks: which runs are trained together, and which rows they write.
+
+All of it is a function of the experiment and its grid alone, so the same command gives the same bytes.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from momentumlab.engine.loop import Plan
+from momentumlab.engine.stack import RuleStack, Stack
+from momentumlab.errors import ConfigError
+from momentumlab.experiment import Cell, Experiment, Grid
+from momentumlab.problems.build import build
+from momentumlab.problems.problem import Problem
+
+MOST_ROWS = 200_000
+"""`record.every: auto` keeps metrics.csv at or below this many rows."""
+MOST_VECTORS = {"auto": 4, True: 64, False: 0}
+"""`record.vectors`: up to how many parameters θ, ∇J and v are written."""
+_EVALUATIONS_BETWEEN = 20
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that can share a stack: one problem, one rule; they differ in γ, η and seed alone."""
+
+    problem: Problem
+    cells: tuple[Cell, ...]
+    plan: Plan
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the cells have in common, with the first one's γ, η and seed."""
+        return self.cells[0].experiment
+
+    @cached_property
+    def chunks(self) -> list[tuple[Cell, ...]]:
+        """The cells, as many at a time as are trained together."""
+        size = 1 if self.experiment.optimizer.backend == "torch" else self.problem.stack_limit
+        return [self.cells[start : start + size] for start in range(0, len(self.cells), size)]
+
+    def stack(self, cells: Sequence[Cell]) -> Stack:
+        """A stack of these cells at their start."""
+        if self.experiment.optimizer.backend == "scratch":
+            return RuleStack(self.problem, cells)
+        from momentumlab.engine.torch_run import TorchRun  # loads torch.optim, which no scratch run needs
+
+        return TorchRun(self.problem, cells[0])  # type: ignore[arg-type]
+
+
+def groups(grid: Grid) -> list[Group]:
+    """The grid's cells by what they can share, in the order of their first run, with the rows they will write."""
+    gathered = _gathered(grid.cells)
+    problems = [build(cells[0].experiment) for cells in gathered]
+    every = _strides(list(zip(gathered, problems, strict=True)))
+    return [
+        Group(problem, cells, _plan(cells[0].experiment, problem, stride))
+        for cells, problem, stride in zip(gathered, problems, every, strict=True)
+    ]
+
+
+def steps_of(experiment: Experiment, problem: Problem) -> int:
+    """How many updates a run makes."""
+    if experiment.train.steps is not None:
+        return experiment.train.steps
+    assert experiment.train.epochs is not None and problem.steps_per_epoch is not None
+    return experiment.train.epochs * problem.steps_per_epoch
+
+
+def _gathered(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    together: dict[tuple[str, ...], list[Cell]] = {}
+    text = _Memo()
+    for cell in cells:
+        experiment = cell.experiment
+        optimizer = experiment.optimizer
+        parts = (experiment.data, experiment.model, experiment.objective, experiment.train, experiment.record)
+        key = (*map(text, parts), str(experiment.loss), optimizer.kind, optimizer.form, optimizer.backend)
+        together.setdefault(key, []).append(cell)
+    return [tuple(cells) for cells in together.values()]
+
+
+class _Memo:
+    """The text of a part of an experiment, written once for a part that thousands of cells share."""
+
+    def __init__(self) -> None:
+        self._texts: dict[int, str] = {}
+
+    def __call__(self, part: object) -> str:
+        if id(part) not in self._texts:
+            self._texts[id(part)] = repr(part)
+        return self._texts[id(part)]
+
+
+def _strides(groups: Sequence[tuple[Sequence[Cell], Problem]]) -> list[int]:
+    # One stride for all runs that say `auto`: the smallest that keeps the file within MOST_ROWS.
+    def rows(stride: int) -> int:
+        total = 0
+        for cells, problem in groups:
+            given = cells[0].experiment.record.every
+            steps = steps_of(cells[0].experiment, problem)
+            total += len(cells) * _rows(steps, stride if given == "auto" else given)
+        return total
+
+    longest = max(steps_of(cells[0].experiment, problem) for cells, problem in groups)
+    auto = _smallest(lambda stride: rows(stride) <= MOST_ROWS, longest)
+    given = [cells[0].experiment.record.every for cells, _ in groups]
+    return [auto if every == "auto" else every for every in given]
+
+
+def _rows(steps: int, every: int) -> int:
+    return -(-steps // every) + 1
+
+
+def _smallest(holds: Callable[[int], bool], highest: int) -> int:
+    # The number of rows falls as the stride grows, so halving finds it (`highest` where none is enough).
+    low = 1
+    while low < highest:
+        middle = (low + highest) // 2
+        if holds(middle):
+            highest = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _plan(experiment: Experiment, problem: Problem, every: int) -> Plan:
+    steps = steps_of(experiment, problem)
+    size = sum(parameter.size for parameter in problem.parameters)
+    wanted = experiment.record.vectors
+    if wanted is True and size > MOST_VECTORS[True]:
+        raise ConfigError(
+            f"record.vectors: true writes θ, ∇J and v for up to {MOST_VECTORS[True]} parameters, and this model has "
+            f"{size}. Use auto, which leaves them out here."
+        )
+    evaluate_at = _evaluate_at(experiment, problem, steps, every)
+    return Plan(steps, every, evaluate_at, vectors=size <= MOST_VECTORS[wanted])
+
+
+def _evaluate_at(experiment: Experiment, problem: Problem, steps: int, every: int) -> frozenset[int]:
+    # Start, end and the ends of some epochs between: each at the first recorded row from there on.
+    if not problem.evaluations or experiment.record.evaluate is False:
+        return frozenset()
+    assert problem.steps_per_epoch is not None
+    epochs = -(-steps // problem.steps_per_epoch)
+    given = experiment.record.evaluate
+    apart = -(-epochs // (_EVALUATIONS_BETWEEN + 1)) if given == "auto" else given
+    ends = range(apart * problem.steps_per_epoch, steps, apart * problem.steps_per_epoch)
+    return frozenset({0, steps, *(min(steps, -(-end // every) * every) for end in ends)})
+
+
+def header(groups: Sequence[Group]) -> list[str]:
+    """The columns of metrics.csv: what applies to any of the runs, in the contract's order."""
+    problems = [group.problem for group in groups]
+    width = max(_vector_width(group) for group in groups)
+    columns = ["run", "step"]
+    if any(problem.steps_per_epoch is not None for problem in problems):
+        columns.append("epoch")
+    if any(problem.has_loss for problem in problems):
+        columns.append("loss")
+    columns += ["gradient_norm", "velocity_norm", "cosine"]
+    if any(problem.minima for problem in problems):
+        columns.append("distance")
+    columns += ["gamma", "eta", *evaluations(groups)]
+    for vector in ("theta", "gradient", "velocity"):
+        columns += [f"{vector}_{index}" for index in range(width)]
+    return columns
+
+
+def evaluations(groups: Sequence[Group]) -> list[str]:
+    """The names of what is evaluated over all data in any of the runs."""
+    order = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+    measured = {name for group in groups if group.plan.evaluate_at for name in group.problem.evaluations}
+    return [name for name in order if name in measured]
+
+
+def _vector_width(group: Group) -> int:
+    if not group.plan.vectors:
+        return 0
+    return sum(parameter.size for parameter in group.problem.parameters)

@@ -1,0 +1,103 @@
+"""Do the sections of an experiment fit each other? Every disagreement at once, in words."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from momentumlab.experiment.ranges import Keys
+from momentumlab.experiment.schema_data import Data, training_samples
+from momentumlab.text import shown
+
+if TYPE_CHECKING:
+    from momentumlab.experiment.schema import Experiment
+
+Problem = tuple[Keys, str]
+_Loss = Literal["mse", "cross_entropy"]
+
+MODEL_LOSS: dict[str, _Loss] = {"linear": "mse", "softmax": "cross_entropy"}
+DATA_LOSS: dict[str, _Loss] = {"line": "mse", "moons": "cross_entropy", "digits": "cross_entropy"}
+TARGETS = {"mse": "numbers as targets", "cross_entropy": "classes as targets"}
+MODELS = {"mse": "linear or mlp", "cross_entropy": "softmax or mlp"}
+
+
+def disagreements(experiment: "Experiment") -> list[Problem]:
+    """(keys, whole sentence) for everything in which two sections contradict each other."""
+    checks = _of_objective if experiment.objective is not None else _of_model
+    return [*_one_problem(experiment), *checks(experiment)]
+
+
+def resolved_loss(experiment: "Experiment") -> _Loss | None:
+    """The loss as said, or else the one that the model, then the data, calls for; None for an objective."""
+    if experiment.model is None or experiment.data is None:
+        return None
+    by_kind = MODEL_LOSS.get(experiment.model.kind) or DATA_LOSS.get(experiment.data.kind)
+    return experiment.loss or by_kind or "mse"
+
+
+def _one_problem(experiment: "Experiment") -> Iterator[Problem]:
+    if experiment.objective is not None:
+        for key in ("data", "model", "loss"):
+            if getattr(experiment, key) is not None:
+                yield (key,), "an objective needs none: keep either objective, or data, model and loss"
+    elif experiment.data is None and experiment.model is None:
+        yield (), "nothing to minimise: give data and model, or an objective such as {kind: rosenbrock}"
+    elif experiment.model is None:
+        yield (), "data without a model: add one such as model: {kind: linear}"
+    elif experiment.data is None:
+        yield (), "a model without data: add some such as data: {kind: line}"
+
+
+def _of_objective(experiment: "Experiment") -> Iterator[Problem]:
+    objective, train = experiment.objective, experiment.train
+    if objective is None:
+        return
+    start, dimension = objective.start, objective.dimension
+    if isinstance(start, list) and len(start) != dimension:
+        yield ("objective", "start"), f"got {len(start)} numbers, but {objective.kind} here has {dimension}"
+    if train.epochs is not None:
+        yield ("train", "epochs"), "an objective has no data to pass through: write steps instead"
+    if train.batch_size != "full":
+        yield (
+            ("train", "batch_size"),
+            f"got {shown(train.batch_size)}, but an objective has no samples: leave it out",
+        )
+    if experiment.record.evaluate not in ("auto", False):
+        yield (
+            ("record", "evaluate"),
+            "counts epochs, and an objective has none: its loss is exact at every step",
+        )
+
+
+def _of_model(experiment: "Experiment") -> Iterator[Problem]:
+    data, model = experiment.data, experiment.model
+    if data is None or model is None:
+        return
+    yield from _loss_fits(data, model.kind, experiment.loss)
+    yield from _samples_suffice(data, experiment.train.batch_size)
+    if data.kind == "line" and model.kind == "linear" and model.start is not None and len(model.start) != 2:
+        yield ("model", "start"), f"got {len(model.start)} numbers, but a line has 2 parameters: w, then b"
+
+
+def _loss_fits(data: Data, model: str, said: str | None) -> Iterator[Problem]:
+    by_model, by_data = MODEL_LOSS.get(model), DATA_LOSS.get(data.kind)
+    if by_model and by_data and by_model != by_data:
+        yield (
+            ("model", "kind"),
+            f"got {model!r}, but {data.kind} has {TARGETS[by_data]}: take {MODELS[by_data]}",
+        )
+    elif said and by_data and said != by_data:
+        yield ("loss",), f"got {said!r}, but {data.kind} has {TARGETS[by_data]}: write {by_data}"
+    elif said and by_model and said != by_model:
+        yield ("loss",), f"got {said!r}, but {model} goes with {by_model}: change one of the two"
+
+
+def _samples_suffice(data: Data, batch_size: int | str) -> Iterator[Problem]:
+    samples = training_samples(data)
+    if samples is None:
+        return
+    if samples < 1:
+        yield ("data", "test"), f"got {data.test}, which leaves no sample to train on"
+    elif isinstance(batch_size, int) and batch_size > samples:
+        yield (
+            ("train", "batch_size"),
+            f"got {batch_size}, but there are {samples} training samples: at most {samples}, or full",
+        )

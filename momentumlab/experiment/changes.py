@@ -1,0 +1,71 @@
+"""Setting dotted keys in the data of an experiment, as `--set` and the cells of a grid do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from momentumlab.errors import ConfigError
+from momentumlab.experiment.explain import given
+
+Data = dict[str, Any]
+
+# Two ways to say one thing: the one that is set takes the place of the one in the file.
+_RIVALS = {
+    "train.epochs": ("train.steps",),
+    "train.steps": ("train.epochs",),
+    "objective.eigenvalues": ("objective.condition", "objective.dimension"),
+    "objective.condition": ("objective.eigenvalues",),
+    "objective.dimension": ("objective.eigenvalues",),
+}
+
+
+def changed(data: Data, changes: Mapping[str, Any]) -> Data:
+    """A copy of `data` in which every dotted key of `changes` is set; a mapping for `optimizer` is merged in.
+
+    Raises ConfigError where a key leads through something that is no section.
+    """
+    flat = _flat(changes)
+    result = dict(data)
+    for key, value in flat.items():
+        for rival in _rivals(key, value, data):
+            section, _, name = rival.partition(".")
+            if rival not in flat and isinstance(result.get(section), dict):
+                result[section] = {other: kept for other, kept in result[section].items() if other != name}
+    for key in sorted(flat, key=lambda key: key.count(".")):  # a whole section first, then keys within it
+        result = _put(result, key.split("."), flat[key], key)
+    return result
+
+
+def value_key(key: str, data: Data) -> str:
+    """`key` itself, or its `value` where `data` has a schedule there: the schedule keeps its shape."""
+    section, _, name = key.partition(".")
+    inner = data.get(section)
+    return f"{key}.value" if isinstance(inner, dict) and isinstance(inner.get(name), dict) else key
+
+
+def _flat(changes: Mapping[str, Any]) -> Data:
+    flat: Data = {}
+    for key, value in changes.items():
+        if key == "optimizer" and isinstance(value, dict):
+            flat |= {f"optimizer.{inner}": kept for inner, kept in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _rivals(key: str, value: Any, data: Data) -> tuple[str, ...]:
+    if key != "optimizer.kind":
+        return _RIVALS.get(key, ())
+    section = data.get("optimizer")
+    before = section.get("kind") if isinstance(section, dict) else None
+    # sgd has no γ: the file's γ was meant for the other kind.
+    return ("optimizer.gamma",) if value != before and "sgd" in (value, before) else ()
+
+
+def _put(data: Data, path: list[str], value: Any, key: str) -> Data:
+    first, *rest = path
+    if not rest:
+        return {**data, first: value}
+    inner = data.get(first)
+    if not isinstance(inner, dict | None):
+        raise ConfigError(f"{key}: {first} is {given(inner)}, which has no keys of its own")
+    return {**data, first: _put(inner or {}, rest, value, key)}

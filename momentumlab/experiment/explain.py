@@ -1,0 +1,145 @@
+"""What is wrong, in the words of a student: pydantic's errors as lines `where: key: got VALUE, must be …`."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from momentumlab.experiment.keys import ALIASES, Path, at_home, dotted, models_in
+from momentumlab.experiment.schema import Experiment
+from momentumlab.experiment.section import Section
+from momentumlab.text import nearest, safe, shown
+
+_MUST_BE = {
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "list_type": "must be a list such as [1, 2]",
+    "dict_type": "must be a section with keys of its own",
+    "model_type": "must be a section with keys of its own",
+    "model_attributes_type": "must be a section such as {kind: …}",
+    "finite_number": "must be finite",
+    "too_short": "must not be empty",
+}
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+
+
+class Problem(NamedTuple):
+    """A whole sentence about the key at `path`; `at_key` when the key itself is wrong, not its value."""
+
+    path: Path
+    sentence: str
+    at_key: bool = False
+
+    def line(self, where: str) -> str:
+        """The line that the user reads."""
+        return ": ".join(part for part in (where, safe(dotted(self.path)), self.sentence) if part)
+
+
+def problems(error: ValidationError, data: Any) -> list[Problem]:
+    """One problem or several for each of pydantic's errors in `data`."""
+    return [problem for detail in error.errors() for problem in _problems(detail, data)]
+
+
+def law(error: ValidationError) -> str:
+    """What a single value must be, by the first error of its own check."""
+    return _sentence(error.errors()[0])
+
+
+def given(value: Any) -> str:
+    """A value as a message quotes it: nothing, true and false in place of Python's words for them."""
+    if value is None or isinstance(value, bool):
+        return "nothing" if value is None else str(value).lower()
+    return shown(value)
+
+
+def _problems(detail: ErrorDetails, data: Any) -> list[Problem]:
+    kind, path = detail["type"], _path(detail, data)
+    if kind == "problems":
+        return [Problem((*path, *keys), sentence) for keys, sentence in detail["ctx"]["problems"]]
+    if kind == "extra_forbidden":
+        return [Problem(path, _unknown_key(detail), at_key=True)]
+    if kind == "missing":
+        return [Problem(path, "missing", at_key=True)]
+    if kind in {"union_tag_not_found", "union_tag_invalid"}:
+        return [_wrong_kind(detail, path)]
+    return [Problem(path, f"got {given(detail['input'])}, {_sentence(detail)}")]
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "law":
+        return str(context["law"])
+    if kind == "literal_error":
+        return _one_of(value, re.findall(r"'([^']*)'", context["expected"]))
+    if kind == "too_long":
+        return f"must have at most {context['max_length']} elements"
+    sentence = _MUST_BE.get(kind, detail["msg"])
+    if kind in {"float_type", "int_type"} and isinstance(value, str) and _NUMBER.fullmatch(value):
+        return f"{sentence}: take the quotes away"
+    if kind == "string_type" and isinstance(value, int | float):
+        return f"{sentence}: put it in quotes"
+    return sentence
+
+
+def _one_of(value: Any, allowed: list[str]) -> str:
+    *others, last = allowed
+    choices = f"{', '.join(others)} or {last}" if others else last
+    return (
+        f"must be {choices}.{_did_you_mean(value, allowed)}"
+        if isinstance(value, str)
+        else f"must be {choices}"
+    )
+
+
+def _did_you_mean(word: str, choices: Iterable[str]) -> str:
+    guess = nearest(word, choices)
+    return f" Did you mean {guess!r}?" if guess else ""
+
+
+def _wrong_kind(detail: ErrorDetails, path: Path) -> Problem:
+    section = detail["input"]
+    kinds = [kind for model in _models_at(detail["loc"]) for kind in _kinds(model)]
+    if "kind" not in section:
+        return Problem((*path, "kind"), f"missing, {_one_of(None, kinds)}", at_key=True)
+    return Problem((*path, "kind"), f"got {given(section['kind'])}, {_one_of(section['kind'], kinds)}")
+
+
+def _unknown_key(detail: ErrorDetails) -> str:
+    *section, word = detail["loc"]
+    allowed = list(_models_at(tuple(section))[0].model_fields)
+    spellings = [*allowed, *(alias for alias, key in ALIASES.items() if key in allowed)]
+    guess = _did_you_mean(str(word), spellings) or at_home(str(word))
+    of_kind = f" of {section[1]}" if len(section) == 2 else ""
+    return f"unknown key{of_kind}. Allowed: {', '.join(allowed)}.{guess}"
+
+
+def _models_at(loc: tuple[str | int, ...]) -> list[type[Section]]:
+    """The sections that can stand at pydantic's `loc`, in which a kind follows the key of its section."""
+    models: list[type[Section]] = [Experiment]
+    for part in loc:
+        owners = [model for model in models if part in model.model_fields]
+        if owners:
+            models = models_in(owners[0].model_fields[str(part)].annotation)
+        else:
+            models = [model for model in models if part in _kinds(model)] or models
+    return models
+
+
+def _kinds(model: type[Section]) -> tuple[str, ...]:
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+
+
+def _path(detail: ErrorDetails, data: Any) -> Path:
+    """pydantic's `loc` without the kinds in it: what is found in the data, and the key that is missing."""
+    path: list[str | int] = []
+    for part in detail["loc"]:
+        if isinstance(data, list | dict) and (isinstance(data, list) or part in data):
+            data = data[part]
+            path.append(part)
+    if detail["type"] == "missing":
+        path.append(detail["loc"][-1])
+    return tuple(path)

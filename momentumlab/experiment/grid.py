@@ -1,0 +1,213 @@
+"""From axes to runs: every cell of the grid as a validated experiment of its own."""
+
+import builtins
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from momentumlab.errors import ConfigError
+from momentumlab.experiment.axes import Axis, axis
+from momentumlab.experiment.changes import changed, value_key
+from momentumlab.experiment.explain import given, problems
+from momentumlab.experiment.keys import short_key
+from momentumlab.experiment.schema import Experiment
+
+AxisValues = str | float | Sequence[object]
+
+MOST_LINES = 10  # problems of cells that are shown; the rest is counted
+_ALWAYS_COLUMNS = ("gamma", "eta", "seed")
+_ORDER = {"optimizer.gamma": 0, "optimizer.eta": 1, "seed": 3}  # all others are 2, as given
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the grid: its number, what is varied in it by short key, and its whole experiment."""
+
+    run: int
+    values: dict[str, Any]
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs of a sweep in order, the axes that they come from, and notes for the user."""
+
+    axes: tuple[Axis, ...]
+    zipped: bool
+    cells: tuple[Cell, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        """The dotted keys that are varied, beside gamma, eta and seed, which every table has."""
+        return [key for key in self.cells[0].values if key not in _ALWAYS_COLUMNS]
+
+
+def single(experiment: Experiment) -> Grid:
+    """The grid of one run, without axes; a sweep section is left aside, and a note says so."""
+    notes = ("the sweep section is left aside: momentumlab sweep trains it",) if experiment.sweep else ()
+    return Grid((), False, (Cell(0, {}, experiment.settled(sweep=None)),), notes)
+
+
+def expand(
+    experiment: Experiment,
+    *,
+    gamma: AxisValues | None = None,
+    eta: AxisValues | None = None,
+    seed: AxisValues | None = None,
+    vary: Mapping[str, AxisValues] = MappingProxyType({}),
+    zip: bool = False,
+) -> Grid:
+    """Every combination of the axes; with `zip` all axes but the seed advance together.
+
+    Axes given here take the place of the experiment's sweep section. Texts are read as on the command line.
+    Cells that are the same training are merged. Raises ConfigError with every problem.
+    """
+    short = {"gamma": gamma, "eta": eta, "seed": seed}
+    options = {f"--{key}": (key, values) for key, values in short.items() if values is not None}
+    options |= {f"--vary {key}": (key, values) for key, values in vary.items()}
+    section = {f"sweep.{key}": (key, values) for key, values in (experiment.sweep or {}).items()}
+    axes = _axes(options or section)
+    kept, notes = _merged(_cells(experiment, _combinations(axes, zip)))
+    if options and section:
+        notes.insert(0, "the axes given take the place of the sweep section")
+    return Grid(axes, zip, _labelled(kept, axes), tuple(notes))
+
+
+# ---- axes --------------------------------------------------------------------------------------------------
+
+
+def _axes(described: Mapping[str, tuple[str, Any]]) -> tuple[Axis, ...]:
+    """The axes in their order; `described` holds (key, values) by what a message calls them."""
+    if not described:
+        raise ConfigError(
+            "nothing is varied: add for example --gamma 0,0.5,0.9,0.99 or a sweep section to the file"
+        )
+    axes: list[Axis] = []
+    lines: list[str] = []
+    for label, (key, values) in described.items():
+        try:
+            axes.append(axis(key, values))
+        except ConfigError as error:
+            lines += [f"{label}: {problem}" for problem in error.problems]
+    lines += _clashes(axes)
+    if lines:
+        raise ConfigError(lines)
+    return tuple(sorted(axes, key=lambda axis: _ORDER.get(axis.key, 2)))
+
+
+def _clashes(axes: list[Axis]) -> Iterator[str]:
+    """Keys that two axes would set."""
+    for first, second in itertools.combinations(axes, 2):
+        if first.key == second.key:
+            yield f"{short_key(first.key)} is varied twice: keep one of the two axes"
+    for outer, inner in itertools.permutations(axes, 2):
+        name = inner.key.removeprefix(f"{outer.key}.")
+        if name != inner.key and any(isinstance(value, dict) and name in value for value in outer.values):
+            yield f"{inner.key} is varied, and also set by an entry of {outer.key}: keep one of the two"
+
+
+def _combinations(axes: tuple[Axis, ...], zipped: bool) -> list[dict[str, Any]]:
+    """The values of each cell by full key, the seed fastest."""
+    others = [axis for axis in axes if axis.key != "seed"]
+    seeds = next((axis.values for axis in axes if axis.key == "seed"), None)
+    if zipped and len({len(axis.values) for axis in others}) > 1:
+        lengths = ", ".join(f"{short_key(axis.key)} has {len(axis.values)}" for axis in others)
+        raise ConfigError(f"--zip pairs the values one to one, but {lengths}: give each axis as many")
+    values = [axis.values for axis in others]
+    rows = builtins.zip(*values, strict=True) if zipped and others else itertools.product(*values)
+    combinations = [dict(builtins.zip((axis.key for axis in others), row, strict=True)) for row in rows]
+    if seeds is None:
+        return combinations
+    return [combination | {"seed": seed} for combination in combinations for seed in seeds]
+
+
+# ---- cells -------------------------------------------------------------------------------------------------
+
+
+def _cells(experiment: Experiment, combinations: list[dict[str, Any]]) -> list[Cell]:
+    written = {key: value for key, value in experiment.written().items() if key != "sweep"}
+    cells: list[Cell] = []
+    lines: dict[str, None] = {}  # the same mistake is in many cells: each line once, in order
+    for combination in combinations:
+        try:
+            cells.append(_cell(len(cells), written, combination))
+        except ConfigError as error:
+            lines |= dict.fromkeys(error.problems)
+    if lines:
+        more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+        raise ConfigError([*list(lines)[:MOST_LINES], *more])
+    return cells
+
+
+def _cell(run: int, written: dict[str, Any], combination: dict[str, Any]) -> Cell:
+    data = changed(written, {value_key(key, written): value for key, value in combination.items()})
+    if "optimizer.gamma" in combination and data["optimizer"].get("kind") == "sgd":
+        data["optimizer"]["gamma"] = 0.0  # sgd has no γ: it is the same training in every cell of this axis
+    try:
+        return Cell(run, combination, Experiment.model_validate(data))
+    except ValidationError as error:
+        named = {key: value for key, value in combination.items() if key not in _ORDER} or combination
+        where = "with " + ", ".join(f"{short_key(key)}={given(value)}" for key, value in named.items())
+        raise ConfigError([problem.line(where) for problem in problems(error, data)]) from None
+
+
+def _merged(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
+    """The cells but for those that are the same training as an earlier one, renumbered, and notes about it."""
+    kept: dict[str, Cell] = {}
+    without_gamma = repeated = 0
+    for cell in cells:
+        training = cell.experiment.model_dump_json(exclude={"name"})
+        if training not in kept:
+            kept[training] = replace(cell, run=len(kept))
+        elif cell.values.get("optimizer.gamma") != kept[training].values.get("optimizer.gamma"):
+            without_gamma += 1
+        else:
+            repeated += 1
+    notes = [_note(without_gamma, " (sgd has no γ)"), _note(repeated, "")]
+    return list(kept.values()), [note for note in notes if note]
+
+
+def _note(count: int, reason: str) -> str:
+    are = "1 cell is" if count == 1 else f"{count} cells are"
+    return f"{are} the same training as another{reason}: merged" if count else ""
+
+
+# ---- what a cell is called ---------------------------------------------------------------------------------
+
+
+def _labelled(cells: list[Cell], axes: tuple[Axis, ...]) -> tuple[Cell, ...]:
+    """The cells with values by short key; of an axis of whole sections, the keys in which they differ."""
+    labels: list[dict[str, Any]] = [{} for _ in cells]
+    taken = {varied.key for varied in axes}
+    for varied in axes:
+        whole = any(isinstance(value, dict) for value in varied.values)
+        values = _differing(cells, varied.key, taken) if whole else [_value(cell, varied.key) for cell in cells]
+        for label, value in builtins.zip(labels, values, strict=True):
+            label.update(value)
+    return tuple(replace(cell, values=label) for cell, label in builtins.zip(cells, labels, strict=True))
+
+
+def _value(cell: Cell, key: str) -> dict[str, Any]:
+    without_gamma = key == "optimizer.gamma" and cell.experiment.optimizer.kind == "sgd"
+    return {short_key(key): 0.0 if without_gamma else cell.values[key]}
+
+
+def _differing(cells: list[Cell], section: str, taken: set[str]) -> list[dict[str, Any]]:
+    every = [dict(_leaves(cell.experiment.resolved()[section], section)) for cell in cells]
+    names = dict.fromkeys(name for leaves in every for name in leaves if name not in taken)
+    differ = [name for name in names if any(leaves.get(name) != every[0].get(name) for leaves in every)]
+    return [{short_key(name): leaves.get(name) for name in differ} for leaves in every]
+
+
+def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """The values inside a section by dotted key; a schedule's value stands for the schedule."""
+    if not isinstance(value, dict):
+        yield key.removesuffix(".value"), value
+        return
+    for name, inner in value.items():
+        yield from _leaves(inner, f"{key}.{name}")

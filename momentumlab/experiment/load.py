@@ -1,0 +1,130 @@
+"""From a file, a shipped name or a mapping to an experiment, with every problem of it in one error."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from momentumlab.errors import ConfigError
+from momentumlab.experiment import explain
+from momentumlab.experiment.axes import axis
+from momentumlab.experiment.changes import changed, value_key
+from momentumlab.experiment.explain import Problem
+from momentumlab.experiment.keys import full_key, plain, unknown
+from momentumlab.experiment.schema import Experiment
+from momentumlab.experiment.source import Source, read
+from momentumlab.experiment.strict_yaml import Document, Place, at, parse_value
+from momentumlab.text import shown
+
+Changes = Mapping[str, object] | Sequence[str]
+
+_AFTER_THE_FILE = (2**31, 0)  # where the problems of options are listed
+
+
+def load(
+    source: Source,
+    *,
+    set: Changes = (),
+    gamma: object = None,
+    eta: object = None,
+    seed: object = None,
+) -> Experiment:
+    """The experiment that `source` describes: a YAML file, the name of a shipped one, or a mapping.
+
+    `set` holds texts "key=value", or a mapping of dotted keys to values; `gamma` and `eta` set the `value` of
+    a schedule. They win over the source. Raises ConfigError with every problem, each with its place.
+    """
+    loading = _Loading(read(source))
+    loading.change("--set", _pairs(set, loading))
+    for key, value in (("gamma", gamma), ("eta", eta), ("seed", seed)):
+        if value is not None:
+            loading.change(f"--{key}", {value_key(full_key(key), loading.data): _typed(value)})
+    return loading.finish()
+
+
+def _pairs(changes: Changes, loading: "_Loading") -> Mapping[str, object]:
+    if isinstance(changes, Mapping):
+        return changes
+    values: dict[str, object] = {}
+    for text in changes:
+        key, sign, value = text.partition("=")
+        if not sign:
+            loading.note(f"--set: got {shown(text)}, must be key=value such as train.epochs=10")
+            continue
+        try:
+            values[key] = parse_value(value)
+        except ConfigError as error:
+            loading.note(*(f"--set: {key}: {problem}" for problem in error.problems))
+    return values
+
+
+def _typed(value: object) -> object:
+    return parse_value(value) if isinstance(value, str) else value
+
+
+class _Loading:
+    """The data on its way to an experiment, who said what, and every problem so far with its place."""
+
+    def __init__(self, document: Document) -> None:
+        self.data: dict[str, Any] = document.data
+        self._document = document
+        self._labels: dict[str, str] = {}  # full key: the option that set it
+        self._found = [
+            (place, f"{at(document.name, place)}: {sentence}") for _, place, sentence in document.problems
+        ]
+
+    def note(self, *problems: str, place: Place = _AFTER_THE_FILE) -> None:
+        """Remember problems whose lines are complete."""
+        self._found += [(place, problem) for problem in problems]
+
+    def change(self, label: str, values: Mapping[str, object]) -> None:
+        """Set what an option says; `label` is what messages call it."""
+        known: dict[str, Any] = {}
+        for key, value in values.items():
+            full = full_key(key)
+            if problem := unknown(full):
+                self.note(f"{label}: {problem}")
+            else:
+                known[full] = plain(value, tuple(full.split(".")))
+                self._labels[full] = label
+        try:
+            self.data = changed(self.data, known)
+        except ConfigError as error:
+            self.note(*(f"{label}: {problem}" for problem in error.problems))
+
+    def finish(self) -> Experiment:
+        """The experiment, if nothing is wrong with it; otherwise one error with everything that is."""
+        problems = [*self._sweep_problems()]
+        try:
+            experiment = Experiment.model_validate(self.data)
+        except ValidationError as error:
+            problems += explain.problems(error, self.data)
+        for problem in problems:
+            self._locate(problem)
+        if self._found:
+            raise ConfigError(list(dict.fromkeys(line for _, line in sorted(self._found))))
+        return experiment
+
+    def _sweep_problems(self) -> Iterator[Problem]:
+        sweep = self.data.get("sweep")
+        for key, values in sweep.items() if isinstance(sweep, dict) else ():
+            try:
+                axis(key, values)
+            except ConfigError as error:
+                for line in error.problems:
+                    yield Problem(("sweep", key), line)
+
+    def _locate(self, problem: Problem) -> None:
+        """Note the problem with its place, unless that was refused already for what it is."""
+        document = self._document
+        if any(problem.path[: len(path)] == path for path, _, _ in document.problems):
+            return
+        for length in range(len(problem.path), 0, -1):
+            path = problem.path[:length]
+            label = self._labels.get(".".join(map(str, path)))
+            places = document.keys if problem.at_key and length == len(problem.path) else document.values
+            if label:
+                return self.note(problem.line(label))
+            if path in places:
+                return self.note(problem.line(at(document.name, places[path])), place=places[path])
+        return self.note(problem.line(document.name), place=(0, 0))

@@ -1,0 +1,40 @@
+"""An experiment as the YAML file that repeats it."""
+
+from typing import Any
+
+import yaml
+
+from momentumlab.experiment.grid import Grid
+from momentumlab.experiment.keys import short_key
+from momentumlab.experiment.schema import Experiment
+from momentumlab.experiment.strict_yaml import number_or_text
+
+
+def repeated_by(experiment: Experiment, grid: Grid) -> str:
+    """The YAML text on which the same command trains the same runs: everything resolved, the axes as the sweep section."""
+    data = {key: value for key, value in experiment.resolved().items() if key != "sweep"}
+    if grid.axes:
+        data["sweep"] = {short_key(axis.key): list(axis.values) for axis in grid.axes}
+        if grid.zipped:
+            data["sweep"]["zip"] = True
+    return to_yaml(data)
+
+
+def to_yaml(data: dict[str, Any]) -> str:
+    """Plain data as YAML that `parse` reads back to the same data."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Quoted where our reader would take the bare word for a number (1e-3): PyYAML quotes only what it would misread itself.
+    style = None if isinstance(number_or_text(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)

@@ -1,0 +1,317 @@
+"""Where a run ends, over two settings: a cell a pair, diverged cells hatched, the best one marked."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, PathPatch, Rectangle
+from matplotlib.path import Path
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from momentumlab.errors import ConfigError
+from momentumlab.figures import labels, legends, style, words
+from momentumlab.figures.labels import Value
+from momentumlab.figures.looks import is_number
+from momentumlab.figures.traces import Numbers, Trace, differing, having, sort_key, traces
+from momentumlab.text import safe
+
+if TYPE_CHECKING:
+    from momentumlab.results.reader import Result
+
+PANELS = 4
+_NUMBERED = 12  # up to so many rows and columns the cells carry their numbers
+_BROKEN: dict[str, Any] = {"facecolor": "#F2F2F2", "edgecolor": "#8A8A8A", "hatch": "////", "linewidth": 0.0}
+_MISSING: dict[str, Any] = {"facecolor": "white", "edgecolor": "#C8C8C8", "hatch": "..", "linewidth": 0.0}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A panel: final values over two settings, (y, x); inf where the run diverged, nan where there is none."""
+
+    name: str
+    x: tuple[Value, ...]
+    y: tuple[Value, ...]
+    values: Numbers
+
+
+def draw(results: Sequence["Result"], metric: str = "loss", title: str | None = None) -> Figure:
+    """The final `metric` over the two settings that vary: η across and γ upwards where they are among them.
+
+    Seeds give their median. Up to four panels show what else differs. ConfigError unless two settings vary.
+    """
+    every = traces(results)
+    having(every, metric)
+    x_key, y_key, rest = axes_keys(every)
+    tables = _tables(every, (x_key, y_key), rest, metric)
+    norm = _norm(tables, every, metric)
+    notes = [
+        words.fixed(every, [x_key, y_key, *rest]),
+        words.remarks(every, every, metric, _seed_notes(every)),
+    ]
+    figure = style.canvas(title or words.title(results), words.gathered(notes))
+    rows, columns = {1: (1, 1), 2: (1, 2)}.get(len(tables), (2, 2))
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for empty in panels[len(tables) :]:
+        empty.set_axis_off()
+    colours = colormaps["viridis_r" if labels.higher_is_better(metric) else "viridis"]
+    for axes, table in zip(panels, tables, strict=False):
+        mesh = _panel(axes, table, norm, colours, alone=len(tables) == 1)
+    _name_axes(panels[: len(tables)], labels.symbol(x_key), labels.symbol(y_key))
+    _bar(figure, panels, mesh, tables, metric=metric)
+    _legend(figure, panels, tables, (x_key, y_key), metric=metric)
+    return figure
+
+
+def axes_keys(runs: Sequence[Trace]) -> tuple[str, str, list[str]]:
+    """The settings across and upwards, and what else differs; ConfigError in words where there is no such pair."""
+    keys = differing(runs)
+    numeric = [key for key in keys if all(is_number(trace.settings.get(key)) for trace in runs)]
+    chosen = numeric if len(numeric) > 1 else [*numeric, *(key for key in keys if key not in numeric)]
+    if len(chosen) < 2:
+        varied = f"only {labels.symbol(chosen[0])} varies" if chosen else "nothing varies"
+        raise ConfigError(
+            f"a heat map needs two settings that vary, and here {varied}. "
+            "Sweep two, for example --gamma 0,0.5,0.9 --eta log:1e-3:1:7, or draw curves"
+        )
+    pair = sorted(chosen[:2], key=_across_first)
+    rest = [key for key in keys if key not in pair]
+    count = len({tuple(trace.settings.get(key) for key in rest) for trace in runs})
+    if count > PANELS:
+        names = labels.listed([labels.symbol(key) for key in rest])
+        raise ConfigError(
+            f"a heat map shows up to {PANELS} panels, and here {safe(names)} would make {count}: draw fewer results"
+        )
+    return pair[0], pair[1], rest
+
+
+def _across_first(key: str) -> int:
+    """η goes across, γ upwards, anything else where there is room."""
+    return {"eta": 0, "gamma": 2}.get(key, 1)
+
+
+def _tables(runs: Sequence[Trace], pair: tuple[str, str], rest: Sequence[str], metric: str) -> list[Table]:
+    x, y = (_ordered(runs, key) for key in pair)
+    groups: dict[tuple[Value, ...], list[Trace]] = {}
+    for trace in runs:
+        groups.setdefault(tuple(trace.settings.get(key) for key in rest), []).append(trace)
+    order = sorted(
+        groups, key=lambda values: [sort_key(key, value) for key, value in zip(rest, values, strict=True)]
+    )
+    return [Table(_name(rest, values), x, y, _grid(groups[values], pair, (x, y), metric)) for values in order]
+
+
+def _ordered(runs: Sequence[Trace], key: str) -> tuple[Value, ...]:
+    values = {trace.settings.get(key) for trace in runs}
+    return tuple(sorted(values, key=lambda value: sort_key(key, value)))
+
+
+def _name(keys: Sequence[str], values: Sequence[Value]) -> str:
+    pairs = zip(keys, values, strict=True)
+    return ", ".join(labels.setting(key, value) for key, value in pairs if value is not None)
+
+
+def _grid(
+    runs: Sequence[Trace], pair: tuple[str, str], sides: tuple[Sequence[Value], Sequence[Value]], metric: str
+) -> Numbers:
+    """(y, x): the median over the runs of each cell; a broken one counts as worse than every number."""
+    worst = -np.inf if labels.higher_is_better(metric) else np.inf
+    cells: dict[tuple[int, int], list[float]] = {}
+    columns, rows = ({value: place for place, value in enumerate(side)} for side in sides)
+    for trace in runs:
+        place = rows[trace.settings.get(pair[1])], columns[trace.settings.get(pair[0])]
+        cells.setdefault(place, []).append(worst if trace.broken else _final(trace, metric))
+    grid = np.full((len(rows), len(columns)), np.nan)
+    for place, finals in cells.items():
+        known = sorted(final for final in finals if not np.isnan(final))
+        if known:
+            grid[place] = abs(_median(known)) if np.isinf(_median(known)) else _median(known)
+    return grid
+
+
+def _median(ordered: Sequence[float]) -> float:
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+def _final(trace: Trace, metric: str) -> float:
+    if metric not in trace.columns:
+        return np.nan
+    values = trace.column(metric)
+    values = values[np.isfinite(values)]
+    return float(values[-1]) if len(values) else np.nan
+
+
+def _norm(tables: Sequence[Table], runs: Sequence[Trace], metric: str) -> Normalize:
+    """Colours by logarithm where finals span decades; those far above every start do not stretch the scale."""
+    values = np.concatenate([table.values[np.isfinite(table.values)] for table in tables])
+    if not len(values):
+        return Normalize(0.0, 1.0)
+    low, high = float(values.min()), float(values.max())
+    if labels.signed(metric):
+        return Normalize(low, high)
+    starts = [start for trace in runs for start in trace.along("step", metric)[1][:1]]
+    high = max(min(high, 10 * float(np.max(starts))), low)
+    positive = values[values > 0]
+    if low >= 0 and len(positive) and high > 30 * positive.min():
+        return LogNorm(max(float(positive.min()), high * 1e-30), high, clip=False)
+    return Normalize(low, high if high > low else low + (abs(low) or 1.0))
+
+
+def _panel(axes: Axes, table: Table, norm: Normalize, colours: Colormap, *, alone: bool) -> QuadMesh:
+    rows, columns = table.values.shape
+    finite = np.ma.masked_invalid(table.values)
+    if isinstance(norm, LogNorm):
+        finite = np.ma.maximum(
+            finite, float(norm.vmin or 0.0)
+        )  # a loss of exactly zero has the colour of the lowest
+    edges = (
+        {"edgecolors": "white", "linewidth": 1.0}
+        if max(rows, columns) <= 24
+        else {"edgecolors": "face", "linewidth": 0.1}
+    )
+    mesh = axes.pcolormesh(
+        np.arange(columns + 1) - 0.5,
+        np.arange(rows + 1) - 0.5,
+        finite,
+        norm=norm,
+        cmap=colours,
+        **edges,
+    )
+    for where, look in ((np.isinf(table.values), _BROKEN), (np.isnan(table.values), _MISSING)):
+        if where.any():
+            axes.add_patch(PathPatch(_squares(where), **look))
+    _ticks(axes, table, alone=alone)
+    if table.name:
+        axes.set_title(style.plain(table.name), fontsize=style.LABEL, loc="left", parse_math=False)
+    if max(rows, columns) <= (_NUMBERED if alone else _NUMBERED // 2):
+        _write_numbers(axes, table, norm, colours, size=min(12.0, (150.0 if alone else 75.0) / columns + 2))
+    return mesh
+
+
+def _squares(where: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> Path:
+    """The cells as one path: thousands of hatched squares are drawn at once."""
+    rows, columns = np.nonzero(where)
+    corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5)])
+    points = np.stack((columns, rows), -1)[:, None, :] + corners
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(points.reshape(-1, 2), np.tile(codes, len(rows)))
+
+
+def _ticks(axes: Axes, table: Table, *, alone: bool) -> None:
+    """True values as ticks, as many as can be read."""
+    for axis, values, most in (
+        (axes.xaxis, table.x, 10 if alone else 5),
+        (axes.yaxis, table.y, 14 if alone else 7),
+    ):
+        places = np.arange(len(values))
+        if len(values) > most:
+            places = places[:: -(-(len(values) - 1) // (most - 1))]
+        texts = labels.distinct([values[place] for place in places], 3)
+        axis.set_ticks(list(places), [style.plain(text) for text in texts])
+    axes.tick_params(length=3)
+    axes.spines[:].set_visible(False)
+
+
+def _write_numbers(axes: Axes, table: Table, norm: Normalize, colours: Colormap, *, size: float) -> None:
+    for row, column in itertools.product(*(range(length) for length in table.values.shape)):
+        value = float(table.values[row, column])
+        if np.isfinite(value):
+            red, green, blue, _ = colours(norm(max(value, float(norm.vmin or 0.0))))
+            dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
+            ink = "white" if dark else style.INK
+            axes.text(
+                column, row, labels.number(value, 2), ha="center", va="center", color=ink, fontsize=size
+            )
+
+
+def _name_axes(panels: Sequence[Axes], x: str, y: str) -> None:
+    """Names on the outer axes; a single letter stands upright."""
+    for axes in panels:
+        place = axes.get_subplotspec()
+        if place is not None and place.is_last_row():
+            axes.set_xlabel(style.plain(x), fontsize=style.LABEL + 2, parse_math=False)
+        if place is not None and place.is_first_col():
+            upright: dict[str, Any] = {"rotation": 0, "ha": "right", "va": "center"} if len(y) == 1 else {}
+            axes.set_ylabel(style.plain(y), fontsize=style.LABEL + 2, parse_math=False, **upright)
+
+
+def _bar(
+    figure: Figure, panels: Sequence[Axes], mesh: QuadMesh, tables: Sequence[Table], *, metric: str
+) -> None:
+    low, high = float(mesh.norm.vmin or 0.0), float(mesh.norm.vmax or 0.0)
+    values = np.concatenate([table.values[np.isfinite(table.values)] for table in tables])
+    beyond = "max" if len(values) and values.max() > high else "neither"
+    bar = figure.colorbar(mesh, ax=list(panels), pad=0.02, aspect=28, extend=beyond)
+    if isinstance(mesh.norm, LogNorm):
+        bar.locator = LogLocator(subs=(1.0, 3.0) if high < 1000 * low else (1.0,), numticks=10)
+        bar.formatter = style.Decades(low, high)
+        bar.minorlocator = NullLocator()
+    else:
+        bar.formatter = FuncFormatter(style.short)
+    bar.update_ticks()
+    bar.outline.set_visible(False)
+    better = " (dark is better)" if labels.has_a_best(metric) else ""
+    bar.set_label(f"{labels.metric_name(metric)} at the end{better}", fontsize=style.LABEL, parse_math=False)
+
+
+def _legend(
+    figure: Figure, panels: Sequence[Axes], tables: Sequence[Table], pair: tuple[str, str], *, metric: str
+) -> None:
+    """What the frame and the hatching mean, below the axes."""
+    entries: list[tuple[Any, str]] = []
+    best = _best(tables, metric)
+    if best:
+        panel, row, column = best
+        handle = _mark(panels[panel], row, column, few=max(tables[panel].values.shape) <= 2 * _NUMBERED)
+        entries.append((handle, _best_words(tables[panel], row, column, pair, metric=metric)))
+    counts = [int(sum(test(table.values).sum() for table in tables)) for test in (np.isinf, np.isnan)]
+    for count, look, word in zip(counts, (_BROKEN, _MISSING), ("diverged", "no result"), strict=True):
+        if count:
+            entries.append((Patch(**look), f"{word}: {labels.counted(count, 'cell')}"))
+    if entries:
+        handles, texts = zip(*entries, strict=True)
+        legends.below(figure, handles, texts)
+
+
+def _mark(axes: Axes, row: int, column: int, *, few: bool) -> Any:
+    """Mark the best cell, with a frame where cells are large and a star where they are small; the legend's handle."""
+    if not few:
+        star: dict[str, Any] = {"marker": "*", "markersize": 17, "markerfacecolor": "white"}
+        star |= {"markeredgecolor": "black", "linestyle": "", "zorder": 5}
+        axes.plot([column], [row], clip_on=False, **star)
+        return Line2D([], [], **star)
+    for colour, width in ((style.BLACK, 5.0), ("white", 2.0)):
+        frame = Rectangle(
+            (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=5
+        )
+        axes.add_patch(frame).set_clip_on(False)
+    return Patch(facecolor="white", edgecolor=style.BLACK, linewidth=2.0)
+
+
+def _best(tables: Sequence[Table], metric: str) -> tuple[int, int, int] | None:
+    """Panel, row and column of the best cell."""
+    values = np.stack([table.values for table in tables])
+    if not np.isfinite(values).any() or not labels.has_a_best(metric):
+        return None
+    values = np.where(np.isfinite(values), -values if labels.higher_is_better(metric) else values, np.inf)
+    panel, row, column = np.unravel_index(int(values.argmin()), values.shape)
+    return int(panel), int(row), int(column)
+
+
+def _best_words(table: Table, row: int, column: int, pair: tuple[str, str], *, metric: str) -> str:
+    chosen: Mapping[str, Value] = {pair[1]: table.y[row], pair[0]: table.x[column]}
+    settings = ", ".join(labels.setting(key, value) for key, value in chosen.items())
+    value = labels.number(float(table.values[row, column]), 3)
+    return f"best: {f'{table.name}, ' if table.name else ''}{settings}, {labels.metric_name(metric)} {value}"
+
+
+def _seed_notes(runs: Sequence[Trace]) -> list[str]:
+    seeds = len({trace.settings.get("seed") for trace in runs})
+    return [f"median of {seeds} seeds"] if seeds > 1 else []

@@ -1,0 +1,203 @@
+"""Words for figures: what a metric, a setting and a problem is called on an axis, in a legend, in a title.
+
+Everything here is plain text; whatever came from a file goes through `safe`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from momentumlab.text import safe
+
+Value = Any
+"""A setting as it stands in a result: a number, a word, a tuple, or None where a run has no such setting."""
+
+_METRICS = {
+    "loss": "loss J(θₖ)",
+    "gradient_norm": "length of the gradient ‖∇J(θₖ)‖",
+    "velocity_norm": "speed ‖vₖ‖",
+    "cosine": "cosine of the angle between vₖ and ∇J(θₖ)",
+    "distance": "distance to the nearest minimum ‖θₖ − θ*‖",
+    "gamma": "momentum coefficient γ",
+    "eta": "learning rate η",
+    "train_loss": "loss over all training data",
+    "train_accuracy": "share of the training data classified correctly",
+    "test_loss": "loss over the test data",
+    "test_accuracy": "share of the test data classified correctly",
+}
+_VECTORS = {
+    "theta": "parameter θ{}",
+    "gradient": "gradient, component (∇J){}",
+    "velocity": "velocity, component v{}",
+}
+_SHORT = {
+    "loss": "loss",
+    "gradient_norm": "‖∇J‖",
+    "velocity_norm": "‖v‖",
+    "distance": "distance",
+    "train_loss": "training loss",
+    "train_accuracy": "training accuracy",
+    "test_loss": "test loss",
+    "test_accuracy": "test accuracy",
+}
+_RULES = {"sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov"}
+_SYMBOLS = {"gamma": "γ", "eta": "η", "form": "form", "backend": "backend", "rule": "rule"}
+_MODELS = {"linear": "linear regression", "softmax": "softmax regression", "mlp": "neural network"}
+_DATA = {"line": "a noisy line", "moons": "two moons", "digits": "handwritten digits"}
+_SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+RULE_ORDER = tuple(_RULES)
+
+
+def metric_label(metric: str) -> str:
+    """What stands beside the axis of a metric: words and symbol."""
+    vector = re.fullmatch(r"(theta|gradient|velocity)_(\d+)", metric)
+    if vector:
+        return _VECTORS[vector[1]].format(subscript(int(vector[2])))
+    return _METRICS.get(metric, safe(metric).replace("_", " "))
+
+
+def metric_name(metric: str) -> str:
+    """The metric in as few letters as a legend has room for."""
+    return _SHORT.get(metric, metric_label(metric))
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether the best run is the one with the largest value."""
+    return metric.endswith("accuracy")
+
+
+def has_a_best(metric: str) -> bool:
+    """Whether one value of a metric is better than another: of speeds and angles none is."""
+    return metric in {"loss", "gradient_norm", "distance", "train_loss", "test_loss"} or higher_is_better(
+        metric
+    )
+
+
+def signed(metric: str) -> bool:
+    """Whether a metric is never drawn on a logarithmic axis: it has a sign, or its range is [0, 1]."""
+    vector = re.fullmatch(r"(theta|gradient|velocity)_\d+", metric)
+    return bool(vector) or metric.endswith("accuracy") or metric in {"cosine", "gamma", "eta"}
+
+
+def subscript(number: int) -> str:
+    return str(number).translate(_SUBSCRIPTS)
+
+
+def power_of_ten(exponent: int) -> str:
+    return "10" + str(exponent).translate(_SUPERSCRIPTS)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number as short as it can be said with `digits` significant ones: 0.9, 1e-5, 128."""
+    text = f"{value:.{digits}g}"
+    if "e" not in text:
+        return text.replace("-", "−")
+    mantissa, exponent = text.split("e")
+    return f"{mantissa}e{int(exponent)}".replace("-", "−")
+
+
+def distinct(values: Sequence[Value], fewest: int = 4) -> list[str]:
+    """Each value as text, numbers with as many digits, `fewest` or more, as it takes to tell them apart."""
+    texts: list[str] = []
+    for digits in range(fewest, 18):
+        texts = [value_text(value, digits) for value in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
+
+
+def value_text(value: Value, digits: int = 4) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value, digits)
+    if isinstance(value, tuple):
+        return shortened("[" + ", ".join(value_text(item, digits) for item in value) + "]", 28)
+    return shortened(safe(value), 28)
+
+
+def shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def symbol(key: str) -> str:
+    """What a setting is called: γ, η, or the last word of its dotted key."""
+    return _SYMBOLS.get(key, safe(key.rpartition(".")[2]).replace("_", " "))
+
+
+def setting(key: str, value: Value, text: str | None = None) -> str:
+    """One setting as a legend says it: `γ = 0.9`, `Nesterov`, `torch form`, `hidden = [64]`."""
+    text = value_text(value) if text is None else text
+    if key == "rule":
+        return _RULES.get(str(value), text)
+    if key == "form":
+        return f"{text} form"
+    if key == "backend":
+        return {"torch": "torch.optim", "scratch": "our rules"}.get(str(value), text)
+    if key.endswith(" schedule"):
+        return f"{symbol(key.removesuffix(' schedule'))} {text}"
+    return f"{symbol(key)} = {text}"
+
+
+def schedule_words(schedule: Value) -> str:
+    """A γ or η as it changes in time: `constant`, or `×0.1 after update 3`."""
+    if not isinstance(schedule, Mapping):
+        return "constant"
+    factor, steps = number(schedule.get("factor", 1.0)), [str(step) for step in schedule.get("at", ())]
+    return shortened(f"×{factor} after update {', '.join(steps)}", 40)
+
+
+def problem(experiment: Mapping[str, Any]) -> str:
+    """What is minimised: `Rosenbrock`, `linear regression on a noisy line, 100 samples`."""
+    objective = experiment.get("objective")
+    if objective:
+        return _objective(objective)
+    model, data = experiment.get("model") or {}, experiment.get("data") or {}
+    return f"{_model(model)} on {_data(data)}"
+
+
+def _objective(objective: Mapping[str, Any]) -> str:
+    kind = str(objective.get("kind"))
+    if kind == "quadratic":
+        return "quadratic " + _spectrum(objective)
+    if kind == "forces":
+        return f"a body under {len(objective.get('pushes', ()))} scripted pushes"
+    words = {"rosenbrock": "Rosenbrock", "beale": "Beale", "himmelblau": "Himmelblau", "booth": "Booth"}
+    return words.get(kind, safe(kind).replace("_", " "))
+
+
+def _spectrum(objective: Mapping[str, Any]) -> str:
+    if objective.get("eigenvalues"):
+        values = [number(value) for value in objective["eigenvalues"]]
+        return shortened(f"with eigenvalues {', '.join(values)}", 60)
+    return (
+        f"with condition {number(objective.get('condition', 1.0))} in {objective.get('dimension')} dimensions"
+    )
+
+
+def _model(model: Mapping[str, Any]) -> str:
+    kind = str(model.get("kind"))
+    if kind == "mlp":
+        layers = "–".join(str(width) for width in model.get("hidden", ()))
+        return f"neural network ({shortened(layers, 24)} hidden, {safe(model.get('activation', 'relu'))})"
+    return _MODELS.get(kind, safe(kind))
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    kind = str(data.get("kind"))
+    if "path" in data:
+        return shortened(safe(Path(str(data["path"])).name), 40)
+    name = _DATA.get(kind, safe(kind))
+    return f"{name}, {data['samples']} samples" if "samples" in data else name
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([*([", ".join(words[:-1])] if words[1:] else []), *words[-1:]])
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

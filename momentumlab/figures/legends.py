@@ -1,0 +1,64 @@
+"""Legends beside the axes, where they cover nothing."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+
+from momentumlab.figures import style
+
+
+def beside(axes: Axes, handles: Sequence[Any], texts: Sequence[str], **options: Any) -> Legend:
+    """A legend to the right of the axes. Handles and texts go in pairs, so that a text may begin with an underscore."""
+    return _made(
+        axes,
+        handles,
+        texts,
+        {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0} | options,
+    )
+
+
+def inside(axes: Axes, handles: Sequence[Any], texts: Sequence[str], **options: Any) -> Legend:
+    """A legend on the axes, where it hides least."""
+    made = _made(axes, handles, texts, {"loc": "best", "frameon": True, "framealpha": 0.9} | options)
+    made.set_zorder(6)
+    return made
+
+
+def below(figure: Figure, handles: Sequence[Any], texts: Sequence[str]) -> Legend:
+    """A legend in a row under all axes."""
+    made = figure.legend(
+        list(handles),
+        [style.plain(text) for text in texts],
+        loc="outside lower center",
+        ncols=3,
+        columnspacing=1.6,
+    )
+    return _literal(made)
+
+
+def _made(axes: Axes, handles: Sequence[Any], texts: Sequence[str], options: dict[str, Any]) -> Legend:
+    folded = ["\n".join(fold(style.plain(text))) for text in texts]
+    made = axes.legend(list(handles), folded, labelspacing=0.7, **options)
+    return _literal(made)
+
+
+def _literal(legend: Legend) -> Legend:
+    """Dollar signs of foreign text are dollar signs."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return legend
+
+
+def fold(text: str, most: int = 26) -> list[str]:
+    """A text in lines that leave the axes their room."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if len(longer) <= most or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

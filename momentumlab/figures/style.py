@@ -1,0 +1,240 @@
+"""How every figure looks: size, fonts, colours, dashes, ticks.
+
+A rule and a γ have one colour everywhere. The colours are those of Okabe and Ito (2008), which the colour-blind tell
+apart, without the yellow that white swallows; colour never stands alone, a dash or a marker goes with it.
+"""
+
+import functools
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.markers import TICKLEFT
+from matplotlib.ticker import Formatter, LogLocator, NullLocator
+
+from momentumlab.figures.labels import number, power_of_ten
+from momentumlab.text import safe
+
+Colour = str | tuple[float, float, float]
+
+BLUE, SKY, ORANGE, VERMILLION = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
+GREEN, PURPLE, BLACK = "#009E73", "#CC79A7", "#000000"
+INK, QUIET, PALE, MIST = "#222222", "#666666", "#DDDDDD", "#999999"
+
+PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK)
+RULE_COLOURS = {"sgd": BLUE, "momentum": ORANGE, "nesterov": GREEN}
+
+# From cold to hot as a run forgets more slowly: 1/(1−γ) updates are remembered, so equal factors of 1−γ are equal steps.
+_GAMMA_ANCHORS = ((0.0, BLUE), (0.5, SKY), (0.9, ORANGE), (0.99, VERMILLION), (0.999, "#7A1F00"))
+
+DASHES: tuple[Any, ...] = (
+    "solid",
+    (0, (5, 1.6)),
+    (0, (6, 1.6, 1.2, 1.6)),
+    (0, (1.3, 1.3)),
+    (0, (10, 2)),
+    (0, (6, 1.6, 1.2, 1.6, 1.2, 1.6)),
+    (0, (2.6, 1.6)),
+    (0, (10, 2, 2, 2)),
+    (0, (3, 1, 1, 1)),
+    (0, (12, 2, 1.2, 2)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "h", "p")
+
+WIDTH, HEIGHT, DPI = 10.0, 6.25, 160  # inches and dots per inch: 1600 × 1000 pixels
+TITLE, LABEL, TICK, NOTE = 18, 14, 12, 12  # points
+
+_CJK = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "SimHei",
+    "Droid Sans Fallback",
+    "Arial Unicode MS",
+)
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """Matplotlib's own defaults with ours on top, whatever the user has set; afterwards all is as before."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(
+            {
+                "font.family": list(fonts()),
+                "text.parse_math": False,
+                "text.color": INK,
+                "axes.labelsize": LABEL,
+                "axes.labelcolor": INK,
+                "axes.edgecolor": QUIET,
+                "axes.axisbelow": True,
+                "axes.unicode_minus": True,
+                "axes.spines.top": False,
+                "axes.spines.right": False,
+                "xtick.labelsize": TICK,
+                "ytick.labelsize": TICK,
+                "legend.fontsize": NOTE,
+                "legend.frameon": False,
+                "legend.handlelength": 3.2,
+                "hatch.linewidth": 0.9,
+                "svg.hashsalt": "momentumlab",
+            }
+        )
+        yield
+
+
+@functools.cache
+def fonts() -> tuple[str, ...]:
+    """DejaVu Sans, which comes with Matplotlib and has γ, η and ‖, then the first installed font with Chinese letters."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return ("DejaVu Sans", *[name for name in _CJK if name in installed][:1])
+
+
+def plain(text: str) -> str:
+    """Foreign text made harmless, with □ for letters that no font here has (drawing those would warn)."""
+    return "".join(letter if _drawable(letter) else "□" for letter in safe(text))
+
+
+@functools.cache
+def _drawable(letter: str) -> bool:
+    properties = [font_manager.FontProperties(family=[name]) for name in fonts()]
+    faces = [font_manager.get_font(font_manager.findfont(font)) for font in properties]
+    return letter in "\n " or any(face.get_char_index(ord(letter)) for face in faces)
+
+
+def canvas(title: str, notes: Sequence[str] = ()) -> Figure:
+    """An empty figure under its title and its notes (what was held fixed, how to read it), each wrapped to its width."""
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    inches = HEIGHT - 0.14
+    for text, size, weight, most in (
+        (title, TITLE, "bold", 2),
+        *((note, NOTE, "normal", 2) for note in notes),
+    ):
+        lines = wrapped(plain(text), size, most, bold=weight == "bold")
+        style: dict[str, Any] = {"fontsize": size, "fontweight": weight, "parse_math": False}
+        style |= {"color": INK if weight == "bold" else QUIET, "va": "top", "linespacing": 1.2}
+        figure.text(0.015, inches / HEIGHT, "\n".join(lines), **style)
+        inches -= len(lines) * size * 1.32 / 72 + 0.03
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(0.006, 0.006, 0.988, (inches - 0.03) / HEIGHT - 0.006), w_pad=0.05, h_pad=0.05)
+    return figure
+
+
+def wrapped(text: str, size: float, most: int, *, bold: bool = False) -> list[str]:
+    """`text` in at most `most` lines that fit the figure's width; what does not fit ends in …"""
+    room = (WIDTH - 0.35) * 72 / (size * (0.66 if bold else 0.6))
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if _breadth(longer) <= room or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    kept = [_cut(line, room) for line in lines[:most]]
+    if len(lines) > most:
+        kept[-1] = _cut(kept[-1] + " …", room)
+    return kept
+
+
+def _breadth(text: str) -> float:
+    """The width of a text in letters, those of Chinese counting as 1.7."""
+    return sum(1.7 if unicodedata.east_asian_width(letter) in "WF" else 1.0 for letter in text)
+
+
+def _cut(text: str, room: float) -> str:
+    if _breadth(text) <= room:
+        return text
+    while text and _breadth(text) > room - 1:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def gamma_position(gamma: float) -> float:
+    """Where γ stands between forgetting at once, 0, and remembering a thousand updates, 1 and beyond: −log₁₀(1−γ)/3."""
+    return -math.log10(max(1.0 - gamma, 1e-12)) / 3
+
+
+def gamma_colour(gamma: float) -> tuple[float, float, float]:
+    """The colour of γ, the same in every figure: 0, 0.5, 0.9, 0.99 have those of the palette, others lie between."""
+    return colour_at(gamma_position(gamma))
+
+
+def colour_at(position: float) -> tuple[float, float, float]:
+    """The colour at a position of γ's scale."""
+    places = [gamma_position(gamma) for gamma, _ in _GAMMA_ANCHORS]
+    colours = np.array([rgb(colour) for _, colour in _GAMMA_ANCHORS])
+    red, green, blue = (float(np.interp(position, places, colours[:, channel])) for channel in range(3))
+    return red, green, blue
+
+
+def rgb(colour: str) -> tuple[float, float, float]:
+    red, green, blue = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    return red, green, blue
+
+
+def sequence_colour(position: float) -> tuple[float, float, float]:
+    """A colour of the sequential map for other numbers than γ, position in [0, 1]: viridis without its pale end."""
+    red, green, blue, _ = matplotlib.colormaps["viridis"](0.85 * position)
+    return red, green, blue
+
+
+def grid(axes: Axes) -> None:
+    axes.grid(True, which="major", color=PALE, linewidth=0.8)
+
+
+def log_axis(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic y axis with few ticks, said as 0.01 where that is short and as 10⁻⁷ where it is not."""
+    axes.set_yscale("log", nonpositive="clip")
+    decades = math.log10(high / low)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.2 else (1.0,), numticks=9))
+    axes.yaxis.set_major_formatter(Decades(low, high))
+    axes.yaxis.set_minor_locator(NullLocator())
+    if decades < 9:
+        _minor_ticks(axes, low, high)
+
+
+def _minor_ticks(axes: Axes, low: float, high: float) -> None:
+    """The uneven ticks that say "logarithmic", as one line: Matplotlib's own are half the cost of a figure."""
+    exponents = np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    places = np.outer(10.0**exponents, np.arange(2, 10)).ravel()
+    places = places[(places >= low) & (places <= high)]
+    axes.plot(
+        np.zeros(len(places)), places, linestyle="", marker=TICKLEFT, markersize=3, color=QUIET,
+        transform=axes.get_yaxis_transform(), clip_on=False, zorder=1, gid="minor ticks",
+    )  # fmt: skip
+
+
+class Decades(Formatter):
+    """Ticks of a logarithmic axis, all in one manner: decimals when the axis is near 1, otherwise powers of ten."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self._decimals = low >= 0.9e-4 and high <= 1e5
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        exponent = math.floor(math.log10(x) + 1e-9)
+        mantissa = round(x / 10.0**exponent)
+        if self._decimals:
+            return f"{x:.{max(0, -exponent)}f}"
+        return power_of_ten(exponent) if mantissa == 1 else f"{mantissa}×{power_of_ten(exponent)}"
+
+
+def short(x: float, pos: int | None = None) -> str:
+    """A tick of a colour bar."""
+    del pos
+    return number(x, 3)

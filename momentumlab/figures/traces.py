@@ -1,0 +1,237 @@
+"""What the figures draw: every run of some results with its settings, and families of runs that differ by seed alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from momentumlab.errors import ConfigError
+from momentumlab.figures import labels
+from momentumlab.figures.labels import Value
+from momentumlab.text import nearest, safe
+
+if TYPE_CHECKING:
+    from momentumlab.results.reader import Result
+
+Numbers = npt.NDArray[np.float64]
+Columns = Mapping[str, npt.NDArray[Any]]
+
+_OWN = {"run", "gamma", "eta", "seed", "status", "reason", "steps", "loss_first", "loss_last", "loss_best"}
+_EVALUATED = {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
+_RENAMED = {"optimizer.kind": "rule", "optimizer.form": "form", "optimizer.backend": "backend"}
+_NOT_THE_TRAINING = {"name", "record", "sweep", "train.device", "train.threads"}
+_ORDER = ("rule", "form", "backend", "gamma", "gamma schedule", "eta", "eta schedule")
+_NOT_METRICS = {"run", "step", "epoch"}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One run: what it was told, what became of it, and its rows of the metrics."""
+
+    origin: str  # the result it comes from, as a user knows it
+    run: int
+    settings: Mapping[str, Value]
+    status: str
+    columns: Columns  # the metrics of its whole result
+    rows: npt.NDArray[np.intp]  # its own rows of them, by step
+
+    def column(self, name: str) -> Numbers:
+        return np.asarray(self.columns[name][self.rows], np.float64)
+
+    def along(self, x: str, metric: str) -> tuple[Numbers, Numbers]:
+        """x and metric where both are finite."""
+        across, values = self.column(x), self.column(metric)
+        kept = np.isfinite(values) & np.isfinite(across)
+        return across[kept], values[kept]
+
+    @property
+    def broken(self) -> bool:
+        """Whether it ended before its time: diverged or failed."""
+        return self.status in {"diverged", "failed"}
+
+    @property
+    def last_step(self) -> int:
+        return int(self.columns["step"][self.rows[-1]])
+
+
+@dataclass(frozen=True)
+class Family:
+    """Runs that differ by their seed alone, and what tells them from other families."""
+
+    label: str
+    settings: Mapping[str, Value]
+    traces: tuple[Trace, ...]
+
+
+def traces(results: Sequence["Result"]) -> list[Trace]:
+    """Every run that has a recorded row, finished results first; a training that is there twice comes once."""
+    found: dict[frozenset[tuple[str, Value]], Trace] = {}
+    for result in sorted(results, key=lambda result: not result.finished):
+        for trace in _of(result):
+            found.setdefault(frozenset(trace.settings.items()), trace)
+    return list(found.values())
+
+
+def origin(result: "Result") -> str:
+    """A result as a user knows it: its folder's name."""
+    return safe(result.folder.name if result.folder else result.name)
+
+
+def _of(result: "Result") -> list[Trace]:
+    runs, metrics = result.runs, result.metrics
+    if "run" not in metrics:
+        return []
+    order = np.argsort(metrics["run"], kind="stable")
+    numbers = metrics["run"][order]
+    starts, ends = (np.searchsorted(numbers, runs["run"], side) for side in ("left", "right"))
+    common = settings(result.experiment)
+    return [
+        Trace(
+            origin(result), int(number), common | _own(runs, row), str(runs["status"][row]), metrics,
+            order[starts[row] : ends[row]],
+        )
+        for row, number in enumerate(runs["run"])
+        if ends[row] > starts[row]
+    ]  # fmt: skip
+
+
+def varied(result: "Result") -> list[str]:
+    """The columns of runs.csv that were varied besides γ, η and seed: dotted keys."""
+    return [name for name in result.runs if name not in _OWN | _EVALUATED]
+
+
+def _own(runs: Columns, row: int) -> dict[str, Value]:
+    keys = ["gamma", "eta", "seed", *(name for name in runs if name not in _OWN | _EVALUATED)]
+    return {_RENAMED.get(key, key): _value(runs[key][row]) for key in keys}
+
+
+def settings(experiment: Mapping[str, Any]) -> dict[str, Value]:
+    """Everything that decides the numbers of a training, flat: `rule`, `gamma`, `train.batch_size`, `data.noise` …"""
+    flat = {key: value for key, value in _flat(experiment).items() if not _left_out(key)}
+    optimizer = experiment.get("optimizer") or {}
+    for name in ("gamma", "eta"):
+        flat = {key: value for key, value in flat.items() if not key.startswith(f"optimizer.{name}")}
+        flat[f"{name} schedule"] = labels.schedule_words(optimizer.get(name))
+    return {_RENAMED.get(key, key): value for key, value in flat.items()}
+
+
+def _left_out(key: str) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in _NOT_THE_TRAINING)
+
+
+def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+    flat: dict[str, Value] = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[f"{prefix}{key}"] = _value(value)
+    return flat
+
+
+def _value(value: Any) -> Value:
+    """A setting as something that can be compared: numpy's numbers as Python's, lists as tuples, "32" as 32."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple):
+        return tuple(_value(item) for item in value)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def recorded(runs: Sequence[Trace]) -> list[str]:
+    """The metrics that at least one run has numbers of."""
+    names: dict[str, None] = {}
+    for columns in {id(trace.columns): trace.columns for trace in runs}.values():
+        names |= dict.fromkeys(columns)
+    return [name for name in names if name not in _NOT_METRICS]
+
+
+def having(runs: Sequence[Trace], metric: str) -> list[Trace]:
+    """The runs that recorded `metric`; ConfigError that names what was recorded when there is none."""
+    found = [trace for trace in runs if metric in trace.columns and np.isfinite(trace.column(metric)).any()]
+    if found:
+        return found
+    if not runs:
+        raise ConfigError("nothing to draw: no run has a recorded step yet")
+    known = recorded(runs)
+    guess = nearest(metric, known)
+    meant = f" Did you mean {guess!r}?" if guess else ""
+    where = labels.listed(sorted({trace.origin for trace in runs})[:3])
+    raise ConfigError(
+        f"metric {safe(metric)!r} was not recorded in {where}. Recorded are {', '.join(known)}.{meant}"
+    )
+
+
+def differing(runs: Sequence[Trace]) -> list[str]:
+    """The settings, seed aside, in which the runs differ: rule and form first, then γ, η and the others."""
+    seen: dict[str, set[Value]] = {}
+    for trace in runs:
+        for key, value in trace.settings.items():
+            seen.setdefault(key, set()).add(value)
+    for key, values in seen.items():
+        if any(key not in trace.settings for trace in runs):
+            values.add(None)
+    keys = [key for key, values in seen.items() if len(values) > 1 and key != "seed"]
+    return sorted(keys, key=lambda key: _ORDER.index(key) if key in _ORDER else len(_ORDER))
+
+
+def families(runs: Sequence[Trace]) -> tuple[list[str], list[Family]]:
+    """The keys that tell families apart, and the families in order of rule, γ, η …
+
+    Where every family is a single run and their seeds differ too, the seed is one more key.
+    """
+    keys = differing(runs)
+    groups = _grouped(runs, keys)
+    if len(groups) > 1 and all(len(group) == 1 for group in groups):
+        seeds = {trace.settings.get("seed") for trace in runs}
+        keys = [*keys, "seed"] if len(seeds) > 1 else keys
+    texts = {key: _texts(runs, key) for key in keys}
+    made = [Family(_label(group[0], keys, texts), group[0].settings, tuple(group)) for group in groups]
+    return keys, sorted(
+        made, key=lambda family: [sort_key(key, family.settings.get(key)) for key in _sorting(keys)]
+    )
+
+
+def _grouped(runs: Sequence[Trace], keys: Sequence[str]) -> list[list[Trace]]:
+    groups: dict[tuple[Value, ...], list[Trace]] = {}
+    for trace in runs:
+        groups.setdefault(tuple(trace.settings.get(key) for key in keys), []).append(trace)
+    return list(groups.values())
+
+
+def _sorting(keys: Sequence[str]) -> list[str]:
+    """SGD, momentum, Nesterov last among the keys when γ is there too, so that a legend goes up in γ."""
+    return [*(key for key in keys if key != "rule"), "rule"] if "gamma" in keys else list(keys)
+
+
+def sort_key(key: str, value: Value) -> tuple[int, float, str]:
+    """An order for values of any kind: missing ones, numbers by size, words by letter, rules from simple to complex."""
+    if value is None:
+        return (0, 0.0, "")
+    if key == "rule" and value in labels.RULE_ORDER:
+        return (1, labels.RULE_ORDER.index(value), "")
+    if isinstance(value, int | float):
+        return (1, float(value), "")
+    return (2, 0.0, str(value))
+
+
+def _texts(runs: Sequence[Trace], key: str) -> dict[Value, str]:
+    values = list(dict.fromkeys(trace.settings.get(key) for trace in runs))
+    return dict(zip(values, labels.distinct(values), strict=True))
+
+
+def _label(trace: Trace, keys: Sequence[str], texts: Mapping[str, Mapping[Value, str]]) -> str:
+    said = {key: trace.settings.get(key) for key in keys}
+    if said.get("rule") == "sgd":  # it has no γ and knows no form
+        said = {key: value for key, value in said.items() if key not in {"gamma", "form"}}
+    parts = [
+        labels.setting(key, value, texts[key][value]) for key, value in said.items() if value is not None
+    ]
+    return ", ".join(parts)

@@ -1,0 +1,231 @@
+"""The public verbs as functions: run, sweep, load, plot. The command line is a thin layer over them."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from momentumlab.errors import MomentumLabError
+from momentumlab.experiment import Experiment, Grid, expand, repeated_by, single
+from momentumlab.experiment import load as load_experiment
+from momentumlab.results.files import write_whole
+from momentumlab.results.naming import result_name
+from momentumlab.results.reader import Result, find, is_finished, load
+
+if TYPE_CHECKING:
+    from momentumlab.engine.plan import Group
+    from momentumlab.experiment import Cell
+    from momentumlab.results.writer import ResultWriter
+
+__all__ = ["Carried", "Drawn", "Result", "carry_out", "load", "plot", "run", "sweep"]
+
+Source = str | Path | Mapping[str, Any]
+Progress = Callable[[int, int], None]
+"""Told how many updates are done and how many there are, counted over all runs."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A result, and whether it had been there already."""
+
+    result: Result
+    found: bool
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The pictures that were drawn, and what is to be said about them: what was skipped and why."""
+
+    pictures: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def run(
+    config: Source,
+    *,
+    gamma: float | None = None,
+    eta: float | None = None,
+    seed: int | None = None,
+    set: Mapping[str, Any] | Sequence[str] = (),
+    runs: str | Path = "runs",
+    fresh: bool = False,
+) -> Result:
+    """Train one run of an experiment and give its result; a finished one is found again and not trained anew.
+
+    `config` is a path, the name of a shipped experiment, or a mapping; `set` overrides keys ({"train.epochs": 50}).
+    The result lies in a folder below `runs`; `fresh` trains again beside it.
+
+        >>> momentumlab.run("linreg", gamma=0.9).runs["loss_last"]
+    """
+    experiment = load_experiment(config, gamma=gamma, eta=eta, seed=seed, set=set)
+    return carry_out(experiment, single(experiment), "run", runs=runs, fresh=fresh).result
+
+
+def sweep(
+    config: Source = "linreg",
+    *,
+    gamma: Sequence[float] | str | None = None,
+    eta: Sequence[float] | str | None = None,
+    seed: Sequence[int] | str | None = None,
+    vary: Mapping[str, Any] | None = None,
+    zip: bool = False,
+    set: Mapping[str, Any] | Sequence[str] = (),
+    runs: str | Path = "runs",
+    fresh: bool = False,
+) -> Result:
+    """Train a grid of runs of one experiment and give the result; a finished one is found again.
+
+    Values are sequences or written as on the command line ("0,0.5,0.9", "log:1e-3:1:7", "0..4"). `vary` holds further axes
+    by dotted key; `zip` pairs all axes but the seed. Without any axis the experiment's own `sweep` section is used.
+
+        >>> momentumlab.sweep("linreg", gamma=[0, 0.5, 0.9, 0.99]).runs["loss_last"]
+    """
+    experiment = load_experiment(config, set=set)
+    grid = expand(experiment, gamma=gamma, eta=eta, seed=seed, vary=vary or {}, zip=zip)
+    return carry_out(experiment, grid, "sweep", runs=runs, fresh=fresh).result
+
+
+def carry_out(
+    experiment: Experiment,
+    grid: Grid,
+    command: str,
+    *,
+    runs: str | Path = "runs",
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Carried:
+    """Train the grid's cells into a result folder below `runs`, or find the finished result of the same grid.
+
+    Nothing is written before the experiment, its data and its devices are known to be good. Raises ConfigError or DataError
+    where they are not, ResultError where the folder is in use or the disk refuses.
+    """
+    checksums = _data_checksums(grid)
+    folder = Path(runs) / result_name(grid, checksums)
+    if fresh:
+        folder = _unused(folder)
+    elif is_finished(folder):
+        return Carried(load(folder), found=True)
+    from momentumlab.engine.plan import evaluations, groups, header
+    from momentumlab.results.writer import ResultWriter
+
+    plan = groups(grid)
+    with ResultWriter(folder, grid, header(plan), evaluations(plan)) as writer:
+        if is_finished(folder):  # by another process, since we asked
+            return Carried(load(folder), found=True)
+        writer.begin(command, repeated_by(experiment, grid), checksums)
+        _train(plan, writer, progress)
+        writer.finish({cell.run: group.problem.parameters for group in plan for cell in group.cells})
+    return Carried(load(folder), found=False)
+
+
+def plot(
+    paths: Iterable[str | Path],
+    *,
+    kind: str | None = None,
+    metric: str = "loss",
+    x: str = "step",
+    format: str = "png",
+    out: str | Path | None = None,
+) -> Drawn:
+    """Draw every result at or below `paths`: what belongs to the same problem on the same axes.
+
+    `kind` is curves, heatmap, landscape or forces; without it, every kind that makes sense. One result is drawn into its
+    own figures/, several into figures/ of the first path, or into `out`. Raises ConfigError where nothing can be drawn.
+    """
+    from momentumlab.figures import by_problem, draw, file_stem, kinds_for, render
+
+    paths = [Path(path) for path in paths]
+    results, skipped = find(paths)
+    if not results:
+        raise MomentumLabError("\n".join([*skipped, "No result could be read, so there is nothing to draw."]))
+    groups, notes = by_problem(results)
+    folder = Path(out) if out is not None else _figures_folder(results, paths)
+    pictures = []
+    for group in groups:
+        for wanted in [kind] if kind else kinds_for(group):
+            stem = file_stem(wanted, metric)
+            name = stem if len(groups) == 1 else f"{group[0].experiment['name']}-{stem}"
+            picture = folder / f"{name}.{format}"
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(picture, render(draw(group, wanted, metric=metric, x=x), format))
+            pictures.append(picture)
+    return Drawn(tuple(pictures), (*skipped, *notes))
+
+
+def _data_checksums(grid: Grid) -> dict[str, str]:
+    # Of every data file that the cells read, by path: a result is named after what stands in them.
+    paths = {path for cell in grid.cells if (path := getattr(cell.experiment.data, "path", None)) is not None}
+    if not paths:
+        return {}
+    from momentumlab.problems.files import checksum
+
+    return {path: checksum(path) for path in sorted(paths)}
+
+
+def _train(plan: "Sequence[Group]", writer: "ResultWriter", progress: Progress | None) -> None:
+    total = sum(len(group.cells) * group.plan.steps for group in plan)
+    done = 0
+
+    def tick(updates: int) -> None:
+        nonlocal done
+        done += updates
+        if progress is not None:
+            progress(done, total)
+
+    for group in plan:
+        with _threads(group.experiment):
+            for cells in group.chunks:
+                _train_chunk(group, cells, writer, tick)
+
+
+def _train_chunk(
+    group: "Group", cells: "Sequence[Cell]", writer: "ResultWriter", tick: Callable[[int], None]
+) -> None:
+    # A run that fails is its own affair: the chunk is trained again run by run, and the culprit is recorded as failed.
+    from momentumlab.engine.loop import Outcome, train
+
+    try:
+        outcomes = train(group.stack(cells), group.problem, group.plan, writer.record, tick)
+    except MomentumLabError:
+        raise
+    except Exception as error:
+        writer.abandon_chunk()
+        if len(cells) > 1:
+            for cell in cells:
+                _train_chunk(group, [cell], writer, lambda updates: None)
+            return
+        reason = f"{type(error).__name__}: {error}"
+        outcomes = {cells[0].run: Outcome(status="failed", reason=reason)}
+    writer.close_chunk(outcomes)
+
+
+@contextmanager
+def _threads(experiment: Experiment) -> Iterator[None]:
+    # The number of threads decides the last bits of a product, so it is the experiment's and not the machine's.
+    if experiment.model is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(experiment.train.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _unused(folder: Path) -> Path:
+    if not folder.exists():
+        return folder
+    number = 2
+    while (candidate := folder.with_name(f"{folder.name}-{number}")).exists():
+        number += 1
+    return candidate
+
+
+def _figures_folder(results: Sequence[Result], paths: Sequence[Path]) -> Path:
+    if len(results) == 1:
+        return results[0].folder / "figures"
+    return paths[0] / "figures"

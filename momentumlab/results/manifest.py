@@ -1,0 +1,79 @@
+"""manifest.json: where a result comes from, and whether it is whole."""
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from momentumlab import __version__
+from momentumlab.experiment import Grid
+
+SCHEMA = 1
+
+
+def new_manifest(grid: Grid, command: str, checksums: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest of a result that begins now, in state `running`."""
+    train = grid.cells[0].experiment.train
+    return {
+        "schema": SCHEMA,
+        "state": "running",
+        "command": command,
+        "command_line": sys.argv,
+        "version": __version__,
+        "libraries": {"python": platform.python_version()} | _libraries("numpy", "torch"),
+        "machine": {"system": platform.system(), "processor": platform.machine()},
+        "device": train.device,
+        "threads": train.threads,
+        "data": dict(checksums),
+        "axes": [[axis.key, list(axis.values)] for axis in grid.axes],
+        "zip": grid.zipped,
+        "runs": len(grid.cells),
+        "git": _git_state(),
+        "started": _now(),
+    }
+
+
+def ended(manifest: Mapping[str, Any], state: str, checksums: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest of a result that ends now in `state`, with the checksums of its files."""
+    return {**manifest, "state": state, "files": dict(checksums), "ended": _now()}
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """The manifest as it stands in its file."""
+    return json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _libraries(*names: str) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _git_state() -> dict[str, Any] | None:
+    # Of the folder in which the command was given; None where that is not under git.
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "changed": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        asked = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, timeout=2, check=True, errors="replace"
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return asked.stdout.strip()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

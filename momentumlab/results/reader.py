@@ -1,0 +1,136 @@
+"""Results read back: columns of numpy arrays, wherever the folders lie. Imports no torch."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from momentumlab.errors import ConfigError, MomentumLabError, ResultError
+from momentumlab.experiment import parse
+from momentumlab.results.manifest import SCHEMA
+from momentumlab.results.table import read_numbers, read_table
+from momentumlab.text import safe, shown
+
+Columns = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run or a sweep left: its experiment, one row a run, and one row a (run, recorded step)."""
+
+    folder: Path
+    name: str
+    experiment: dict[str, Any]
+    manifest: dict[str, Any]
+    runs: Columns
+    metrics: Columns
+
+    @property
+    def finished(self) -> bool:
+        """Whether every run has come to its end; an unfinished result holds the whole rows written so far."""
+        return bool(self.manifest["state"] == "finished")
+
+    def rows(self, run: int) -> Columns:
+        """The recorded rows of one run, by step."""
+        mine = self.metrics["run"] == run
+        return {name: values[mine] for name, values in self.metrics.items()}
+
+    def __repr__(self) -> str:
+        statuses, counts = np.unique(self.runs["status"].astype(str), return_counts=True)
+        counted = ", ".join(f"{count} {status}" for status, count in zip(statuses, counts, strict=True))
+        return f"Result({str(self.folder)!r}: {len(self.runs['run'])} runs, {counted})"
+
+
+def load(folder: str | Path) -> Result:
+    """The result in a folder. Raises ResultError where it is missing, damaged, or of a newer version."""
+    folder = Path(folder)
+    manifest = _manifest(folder)
+    return Result(
+        folder=folder,
+        name=folder.name,
+        experiment=_experiment(folder),
+        manifest=manifest,
+        runs=read_table(_text(folder / "runs.csv"), safe(folder / "runs.csv")),
+        metrics=read_numbers(_text(folder / "metrics.csv"), safe(folder / "metrics.csv")),
+    )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether there is a result in the folder that is whole."""
+    return (folder / "manifest.json").is_file() and bool(_manifest(folder)["state"] == "finished")
+
+
+def find(paths: Iterable[str | Path]) -> tuple[list[Result], list[str]]:
+    """Every result at or below the paths, and one line for each that had to be skipped, with the reason.
+
+    Raises ConfigError for a path that does not exist or below which there is no result.
+    """
+    results, skipped = [], []
+    for folder in dict.fromkeys(folder for path in paths for folder in _folders(Path(path))):
+        try:
+            results.append(load(folder))
+        except MomentumLabError as error:
+            skipped.append(f"skipped {safe(folder)}: {error}")
+    return results, skipped
+
+
+def _folders(path: Path) -> list[Path]:
+    if not path.exists():
+        raise ConfigError(f"{shown(str(path))}: there is no such folder. Results lie in runs/ by default.")
+    if path.is_file():
+        path = path.parent
+    found = sorted(_below(path))
+    if not found:
+        raise ConfigError(
+            f"{shown(str(path))}: no result here or below. Make one first: momentumlab sweep --gamma 0,0.5,0.9,0.99"
+        )
+    return found
+
+
+def _below(path: Path) -> Iterator[Path]:
+    # Not through symbolic links: a result is a real folder where it is looked for.
+    if (path / "manifest.json").is_file():
+        yield path
+        return
+    for child in path.iterdir():
+        if child.is_dir() and not child.is_symlink():
+            yield from _below(child)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    place = folder / "manifest.json"
+    try:
+        manifest = json.loads(_text(place))
+    except ValueError:
+        raise ResultError(f"{safe(place)}: this is not JSON; the result is damaged.") from None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int) or "state" not in manifest:
+        raise ResultError(f"{safe(place)}: this is not the manifest of a result.")
+    if manifest["schema"] > SCHEMA:
+        raise ResultError(
+            f"{safe(place)}: written by a newer momentumlab (schema {manifest['schema']}; this one reads up to {SCHEMA}). "
+            "Update momentumlab to read it."
+        )
+    return manifest
+
+
+def _experiment(folder: Path) -> dict[str, Any]:
+    place = folder / "experiment.yaml"
+    data = parse(_text(place), safe(place))
+    if not isinstance(data, dict):
+        raise ResultError(f"{safe(place)}: this is not an experiment.")
+    return data
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ResultError(f"{safe(path)}: missing; the result is incomplete.") from None
+    except UnicodeDecodeError:
+        raise ResultError(f"{safe(path)}: not UTF-8; the file is damaged.") from None
+    except OSError as error:
+        raise ResultError(f"{safe(path)}: {(error.strerror or str(error)).lower()}.") from error

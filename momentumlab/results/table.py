@@ -1,0 +1,112 @@
+"""Columns of numbers as CSV text and back, without losing a bit.
+
+A number is written with the fewest digits that read back to the same bits of its dtype; a missing value is `nan`.
+"""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from momentumlab.errors import ResultError
+from momentumlab.text import shown
+
+Column = npt.NDArray[Any]
+
+
+def texts(values: Column) -> list[str]:
+    """The values of a column as they stand in a CSV file."""
+    if values.dtype.kind in "iub":
+        return [str(value) for value in values.tolist()]
+    if values.dtype.kind != "f":
+        return [str(value) for value in values]
+    # Python's repr is the shortest for float64; numpy's text is the shortest for any narrower dtype.
+    written = map(repr, values.tolist()) if values.dtype == np.float64 else values.astype(str).tolist()
+    return [text.removesuffix(".0") for text in written]
+
+
+def rows_text(columns: Mapping[str, Column], header: Sequence[str]) -> str:
+    """Rows as CSV text, in the order of `header`; a column that is absent is `nan` throughout."""
+    count = len(next(iter(columns.values())))
+    missing = ["nan"] * count
+    written = [texts(columns[name]) if name in columns else missing for name in header]
+    return "".join(",".join(row) + "\n" for row in zip(*written, strict=True))
+
+
+def table_text(columns: Mapping[str, Sequence[Any]]) -> str:
+    """A small table with words in it as CSV text with its header; numbers as in `texts`."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*([_cell(value) for value in values] for values in columns.values()), strict=True))
+    return file.getvalue()
+
+
+def read_numbers(text: str, place: str) -> dict[str, Column]:
+    """The columns of a CSV text that holds numbers alone; `run` and `step` as whole numbers.
+
+    A last line without its newline is still being written and is left out. Raises ResultError naming `place` and the line.
+    """
+    whole = text[: text.rfind("\n") + 1]
+    header, _, body = whole.partition("\n")
+    names = header.split(",")
+    if not header or len(set(names)) != len(names):
+        raise ResultError(f"{place}:1: this is not the header of a metrics file: {shown(header)}")
+    try:
+        numbers = np.loadtxt(io.StringIO(body), delimiter=",", ndmin=2, comments=None) if body else None
+    except ValueError:
+        raise ResultError(_first_bad_line(body, len(names), place)) from None
+    if numbers is None:
+        numbers = np.empty((0, len(names)))
+    if numbers.shape[1] != len(names):
+        raise ResultError(f"{place}:2: {numbers.shape[1]} fields, expected {len(names)}.")
+    return {
+        name: numbers[:, index].astype(np.int64) if name in {"run", "step"} else numbers[:, index]
+        for index, name in enumerate(names)
+    }
+
+
+def read_table(text: str, place: str) -> dict[str, Column]:
+    """The columns of a CSV text with words in it: a column of numbers where every cell is one."""
+    rows = list(csv.reader(io.StringIO(text)))
+    if not rows:
+        raise ResultError(f"{place}: the file is empty.")
+    header, body = rows[0], rows[1:]
+    for number, row in enumerate(body, start=2):
+        if len(row) != len(header):
+            raise ResultError(f"{place}:{number}: {len(row)} fields, expected {len(header)}.")
+    return {name: _column(name, [row[index] for row in body]) for index, name in enumerate(header)}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, np.generic):
+        return texts(np.asarray([value]))[0]
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value)
+
+
+def _column(name: str, cells: list[str]) -> Column:
+    whole = {"run", "seed", "steps"}
+    if name in {"status", "reason"}:
+        return np.array(cells, dtype=object)
+    try:
+        return np.array([int(cell) if name in whole else float(cell) for cell in cells])
+    except ValueError:
+        return np.array(cells, dtype=object)
+
+
+def _first_bad_line(body: str, fields: int, place: str) -> str:
+    for number, line in enumerate(body.splitlines(), start=2):
+        cells = line.split(",")
+        if len(cells) != fields:
+            return f"{place}:{number}: {len(cells)} fields, expected {fields}."
+        for cell in cells:
+            try:
+                float(cell)
+            except ValueError:
+                return f"{place}:{number}: {shown(cell)} is not a number."
+    return f"{place}: this is not a table of numbers."

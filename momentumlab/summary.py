@@ -1,0 +1,264 @@
+"""What is said about a result: the article's lines for a run, a table for a sweep, rows for `show`. Numpy only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from momentumlab.results.reader import Columns, Result
+from momentumlab.text import safe
+
+SYMBOLS = {"gamma": "γ", "eta": "η"}
+_PLAIN = ("run", "gamma", "eta", "seed")
+_SWUNG_PAST = 2.0  # a run whose last loss is this many times its best has overshot the minimum
+
+
+@dataclass(frozen=True)
+class Table:
+    """Words in rows, all of one length: ready for a terminal, a pipe or JSON."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def tabbed(self) -> str:
+        """The table with a tab between cells, for a pipe."""
+        return "\n".join("\t".join(row) for row in (self.header, *self.rows))
+
+
+def number(value: float) -> str:
+    """A number as a person reads it: four decimals where that says something, else powers of ten."""
+    if np.isnan(value):
+        return "—"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4f}"
+    return f"{value:.3g}"
+
+
+def setting(value: Any) -> str:
+    """A hyperparameter as it was typed."""
+    if isinstance(value, str):
+        return safe(value)
+    return repr(float(value)).removesuffix(".0")
+
+
+def run_lines(result: Result) -> list[str]:
+    """A single run as the article prints it: the loss before every fifth part of the updates, then what was learned."""
+    lines = _loss_lines(result)
+    ending = _ending(result, 0)
+    learned = _learned(result)
+    return lines + ([""] if lines else []) + learned + ([ending] if ending else [])
+
+
+def sweep_table(result: Result) -> Table:
+    """One row a run: what varies in it, its loss on the way and at the end, what it learned, and how it ended."""
+    runs = result.runs
+    varied = varied_columns(result)
+    checkpoints = _checkpoints(result)
+    names = _learned_names(result)
+    evaluation = _evaluation_column(runs)
+    header = [SYMBOLS.get(name, name) for name in varied]
+    header += [f"loss@{step + 1}" for step in checkpoints]
+    header += ([evaluation.replace("_", " ")] if evaluation else []) + names + [""]
+    at = {step: _loss_at(result, step) for step in checkpoints}
+    best = best_run(result)
+    rows = []
+    for index, run in enumerate(runs["run"].tolist()):
+        row = [setting(runs[name][index]) for name in varied]
+        row += [number(at[step].get(run, np.nan)) for step in checkpoints]
+        row += [number(runs[evaluation][index])] if evaluation else []
+        row += [number(value) for value in _final_parameters(result, run, len(names))]
+        rows.append((*row, _ending(result, index) or ("best" if run == best else _swung(result, index))))
+    return Table(tuple(header), tuple(rows))
+
+
+def runs_table(
+    results: Sequence[Result], best: int | None = None, sort: str | None = None
+) -> tuple[Table, list[str]]:
+    """One row a run of all the results, and the columns there are; `best` keeps that many with the lowest last loss."""
+    columns = list(dict.fromkeys(name for result in results for name in result.runs))
+    rows = [
+        {"result": result.name}
+        | {name: values[index] for name, values in result.runs.items()}
+        for result in results
+        for index in range(len(result.runs["run"]))
+    ]
+    if best is not None:
+        rows = [row for row in rows if row["status"] == "finished"]
+    key = sort or ("loss_last" if best is not None else None)
+    if key is not None:
+        rows.sort(key=lambda row: _sortable(row.get(key)))
+    header = ["result", *columns]
+    shown = [tuple(_cell(row.get(name, "")) for name in header) for row in rows[:best]]
+    return Table(tuple(header), tuple(shown)), header
+
+
+def results_table(results: Sequence[Result]) -> Table:
+    """One row a result: what was varied, how its runs ended, and the best of them."""
+    header = ("result", "state", "runs", "diverged", "varied", "best", "loss")
+    rows = []
+    for result in results:
+        runs, best = result.runs, best_run(result)
+        varied = varied_columns(result)
+        row = np.flatnonzero(runs["run"] == best)[0] if best is not None else None
+        where = (
+            ", ".join(f"{SYMBOLS.get(name, name)}={setting(runs[name][row])}" for name in varied)
+            if row is not None
+            else ""
+        )
+        rows.append(
+            (
+                safe(result.name),
+                safe(result.manifest["state"]),
+                str(len(runs["run"])),
+                str(int((runs["status"] == "diverged").sum())),
+                ", ".join(SYMBOLS.get(name, name) for name in varied),
+                where,
+                number(runs["loss_last"][row]) if row is not None else "—",
+            )
+        )
+    return Table(header, tuple(rows))
+
+
+def varied_columns(result: Result) -> list[str]:
+    """The columns of runs.csv whose value differs between runs; γ where there is only one run."""
+    runs = result.runs
+    names = [*_PLAIN[1:], *(name for name in runs if name in _extra_columns(runs))]
+    varied = [name for name in names if len(set(runs[name].tolist())) > 1]
+    return varied or ["gamma"]
+
+
+def best_run(result: Result) -> int | None:
+    """The finished run with the lowest last loss; None where there is none."""
+    runs = result.runs
+    usable = (runs["status"] == "finished") & ~np.isnan(runs["loss_last"].astype(float))
+    if not usable.any():
+        return None
+    losses = np.where(usable, runs["loss_last"].astype(float), np.inf)
+    return int(runs["run"][np.argmin(losses)])
+
+
+def as_records(columns: Columns) -> list[dict[str, Any]]:
+    """Columns as one mapping a row, for JSON: what is missing or not finite is null."""
+    names = list(columns)
+    return [
+        {name: _plain(value) for name, value in zip(names, row, strict=True)}
+        for row in zip(*(columns[name].tolist() for name in names), strict=True)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return safe(value)
+    if isinstance(value, int | np.integer):
+        return str(value)
+    return "nan" if np.isnan(value) else f"{float(value):.6g}"
+
+
+def _sortable(value: Any) -> tuple[int, float, str]:
+    # Numbers first, then words, then what is missing.
+    if isinstance(value, str) or value is None:
+        return (1, 0.0, value) if value else (2, 0.0, "")
+    return (2, 0.0, "") if np.isnan(value) else (0, float(value), "")
+
+
+def _extra_columns(runs: Columns) -> list[str]:
+    names = list(runs)
+    return names[names.index("seed") + 1 : names.index("status")]
+
+
+def _checkpoints(result: Result) -> list[int]:
+    # The rows whose loss stands for a fifth of the training and for all of it: the loss before updates 20 and 100 of 100.
+    if "loss" not in result.metrics:
+        return []
+    steps = int(result.metrics["step"].max(initial=0))
+    return sorted({max(0, steps // 5 - 1), max(0, steps - 1)})
+
+
+def _loss_at(result: Result, step: int) -> dict[int, float]:
+    # Where rows are strided, the last row at or before the step; a run that ended earlier has none.
+    metrics = result.metrics
+    ends = dict(zip(result.runs["run"].tolist(), result.runs["steps"].tolist(), strict=True))
+    upto = metrics["step"] <= step
+    last = dict(zip(metrics["run"][upto].tolist(), metrics["loss"][upto].tolist(), strict=True))
+    return {run: loss for run, loss in last.items() if ends.get(run, 0) > step}
+
+
+def _loss_lines(result: Result) -> list[str]:
+    metrics = result.metrics
+    if "loss" not in metrics or not len(metrics["step"]):
+        return []
+    epochs = result.experiment.get("train", {}).get("epochs")
+    steps = int(result.runs["steps"][0])
+    wanted = epochs or result.experiment.get("train", {}).get("steps") or steps
+    each = max(1, wanted // 5)
+    per_epoch = steps / epochs if epochs and result.runs["status"][0] == "finished" else 1
+    word = "Epoch" if epochs else "Step"
+    lines = []
+    for count in range(each, wanted + 1, each):
+        row = np.flatnonzero(metrics["step"] <= round(count * per_epoch) - 1)
+        if len(row) and round(count * per_epoch) <= steps:
+            lines.append(f"{word} [{count}/{wanted}], Loss: {number(metrics['loss'][row[-1]])}")
+    return lines
+
+
+def _learned(result: Result) -> list[str]:
+    runs = result.runs
+    names = [name.split(" ")[0] for name in _learned_names(result)]
+    values = _final_parameters(result, int(runs["run"][0]), len(names))
+    if names:
+        lines = ["learned: " + ", ".join(f"{n} = {number(v)}" for n, v in zip(names, values, strict=True))]
+        truth = _truth(result)
+        if truth:
+            lines.append("true:    " + ", ".join(f"{n} = {number(v)}" for n, v in truth.items()))
+        return lines
+    evaluated = [name for name in runs if name.startswith(("train_", "test_"))]
+    return [f"{name.replace('_', ' ')}: {number(float(runs[name][0]))}" for name in evaluated]
+
+
+def _truth(result: Result) -> dict[str, float]:
+    data = result.experiment.get("data") or {}
+    model = result.experiment.get("model") or {}
+    if data.get("kind") != "line" or model.get("kind") != "linear" or data.get("standardize"):
+        return {}
+    return {"w": float(data["slope"]), "b": float(data["intercept"])}
+
+
+def _learned_names(result: Result) -> list[str]:
+    # The few parameters that are worth a column of their own.
+    truth = _truth(result)
+    if truth:
+        return [f"{name} (true {setting(value)})" for name, value in truth.items()]
+    count = sum(name.startswith("theta_") for name in result.metrics)
+    return [f"θ{'₀₁'[index]}" for index in range(count)] if count <= 2 else []
+
+
+def _final_parameters(result: Result, run: int, count: int) -> list[float]:
+    rows = np.flatnonzero(result.metrics["run"] == run)
+    names = [f"theta_{index}" for index in range(count)]
+    return [float(result.metrics[name][rows[-1]]) if len(rows) else np.nan for name in names]
+
+
+def _evaluation_column(runs: Columns) -> str | None:
+    order = ("test_accuracy", "train_accuracy", "test_loss")
+    return next((name for name in order if name in runs), None)
+
+
+def _ending(result: Result, index: int) -> str:
+    status = str(result.runs["status"][index])
+    if status == "finished":
+        return ""
+    return f"{status}: {safe(result.runs['reason'][index])}"
+
+
+def _swung(result: Result, index: int) -> str:
+    # Only where the loss is the whole loss: minibatch losses jump by themselves.
+    train = result.experiment.get("train", {})
+    if train.get("batch_size", "full") != "full" or (result.experiment.get("objective") or {}).get("noise"):
+        return ""
+    last, best = float(result.runs["loss_last"][index]), float(result.runs["loss_best"][index])
+    return "overshoots" if best > 0 and last > _SWUNG_PAST * best else ""
