@@ -11,7 +11,8 @@ from momentumlab.text import safe
 
 SYMBOLS = {"gamma": "γ", "eta": "η"}
 _PLAIN = ("run", "gamma", "eta", "seed")
-_SWUNG_PAST = 2.0  # a run whose last loss is this many times its best has overshot the minimum
+_SWUNG_PAST = 0.01  # a run that ends this share of its way above its own best has overshot the minimum
+_SCORES = ("test_loss", "train_loss", "loss_last")  # what runs are ranked by: the first that was measured
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,17 @@ def sweep_table(result: Result) -> Table:
     varied = varied_columns(result)
     checkpoints = _checkpoints(result)
     names = _learned_names(result)
-    evaluation = _evaluation_column(runs)
+    evaluated = _evaluated_columns(runs)
     header = [SYMBOLS.get(name, name) for name in varied]
     header += [f"loss@{step + 1}" for step in checkpoints]
-    header += ([evaluation.replace("_", " ")] if evaluation else []) + names + [""]
+    header += [name.replace("_", " ") for name in evaluated] + names + ["note"]
     at = {step: _loss_at(result, step) for step in checkpoints}
     best = best_run(result)
     rows = []
     for index, run in enumerate(runs["run"].tolist()):
         row = [setting(runs[name][index]) for name in varied]
         row += [number(at[step].get(run, np.nan)) for step in checkpoints]
-        row += [number(runs[evaluation][index])] if evaluation else []
+        row += [number(runs[name][index]) for name in evaluated]
         row += [number(value) for value in _final_parameters(result, run, len(names))]
         rows.append((*row, _ending(result, index) or ("best" if run == best else _swung(result, index))))
     return Table(tuple(header), tuple(rows))
@@ -75,7 +76,11 @@ def sweep_table(result: Result) -> Table:
 def runs_table(
     results: Sequence[Result], best: int | None = None, sort: str | None = None
 ) -> tuple[Table, list[str]]:
-    """One row a run of all the results, and the columns there are; `best` keeps that many with the lowest last loss."""
+    """One row a run of all the results, and the columns there are.
+
+    `best` keeps so many of the finished runs, those with the lowest loss: the test loss where there is one, else the loss
+    over all training data, else the last one.
+    """
     columns = list(dict.fromkeys(name for result in results for name in result.runs))
     rows = [
         {"result": result.name}
@@ -84,10 +89,9 @@ def runs_table(
         for index in range(len(result.runs["run"]))
     ]
     if best is not None:
-        rows = [row for row in rows if row["status"] == "finished"]
-    key = sort or ("loss_last" if best is not None else None)
-    if key is not None:
-        rows.sort(key=lambda row: _sortable(row.get(key)))
+        rows = sorted((row for row in rows if row["status"] == "finished"), key=_score)
+    if sort is not None:
+        rows = sorted(rows[:best], key=lambda row: _sortable(row.get(sort)))
     header = ["result", *columns]
     shown = [tuple(_cell(row.get(name, "")) for name in header) for row in rows[:best]]
     return Table(tuple(header), tuple(shown)), header
@@ -129,13 +133,13 @@ def varied_columns(result: Result) -> list[str]:
 
 
 def best_run(result: Result) -> int | None:
-    """The finished run with the lowest last loss; None where there is none."""
-    runs = result.runs
-    usable = (runs["status"] == "finished") & ~np.isnan(runs["loss_last"].astype(float))
-    if not usable.any():
-        return None
-    losses = np.where(usable, runs["loss_last"].astype(float), np.inf)
-    return int(runs["run"][np.argmin(losses)])
+    """The finished run with the lowest loss, as `runs_table` ranks them; None where none can be ranked."""
+    rows = [
+        {name: values[index] for name, values in result.runs.items()}
+        for index in np.flatnonzero(result.runs["status"] == "finished")
+    ]
+    ranked = sorted(rows, key=_score)
+    return int(ranked[0]["run"]) if ranked and np.isfinite(_score(ranked[0])) else None
 
 
 def as_records(columns: Columns) -> list[dict[str, Any]]:
@@ -149,6 +153,11 @@ def as_records(columns: Columns) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _score(row: dict[str, Any]) -> float:
+    measured = (float(row[name]) for name in _SCORES if name in row)
+    return next((value for value in measured if not np.isnan(value)), np.inf)
 
 
 def _cell(value: Any) -> str:
@@ -243,9 +252,8 @@ def _final_parameters(result: Result, run: int, count: int) -> list[float]:
     return [float(result.metrics[name][rows[-1]]) if len(rows) else np.nan for name in names]
 
 
-def _evaluation_column(runs: Columns) -> str | None:
-    order = ("test_accuracy", "train_accuracy", "test_loss")
-    return next((name for name in order if name in runs), None)
+def _evaluated_columns(runs: Columns) -> list[str]:
+    return [name for name in ("test_loss", "test_accuracy") if name in runs]
 
 
 def _ending(result: Result, index: int) -> str:
@@ -260,5 +268,5 @@ def _swung(result: Result, index: int) -> str:
     train = result.experiment.get("train", {})
     if train.get("batch_size", "full") != "full" or (result.experiment.get("objective") or {}).get("noise"):
         return ""
-    last, best = float(result.runs["loss_last"][index]), float(result.runs["loss_best"][index])
-    return "overshoots" if best > 0 and last > _SWUNG_PAST * best else ""
+    first, last, best = (float(result.runs[name][index]) for name in ("loss_first", "loss_last", "loss_best"))
+    return "overshoots" if last - best > _SWUNG_PAST * (first - best) else ""

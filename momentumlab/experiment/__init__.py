@@ -1,4 +1,4 @@
-"""What to run: from a YAML file, a shipped name or a mapping to an experiment, and from axes to a grid of them.
+"""What to run: from a YAML file, a shipped name or a mapping to an experiment, from axes to a grid of them.
 
     experiment = load("linreg", set=["train.epochs=50"], gamma=0.9)
     grid = expand(experiment, gamma="0,0.5,0.9", seed="0..4")

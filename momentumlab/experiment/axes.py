@@ -40,7 +40,7 @@ class Axis:
 def axis(key: str, values: Any) -> Axis:
     """The axis `key` with `values`: a text such as "0,0.5" or "log:1e-3:1:7", a list, or one value.
 
-    Numbers of γ, η and seed are checked here. Raises ConfigError; the caller puts the place before each problem.
+    Numbers of γ, η and seed are checked here. Raises ConfigError without the place, which the caller knows.
     """
     key = full_key(key)
     if problem := unknown(key):

@@ -137,7 +137,7 @@ def _path(detail: ErrorDetails, data: Any) -> Path:
     """pydantic's `loc` without the kinds in it: what is found in the data, and the key that is missing."""
     path: list[str | int] = []
     for part in detail["loc"]:
-        if isinstance(data, list | dict) and (isinstance(data, list) or part in data):
+        if part in (range(len(data)) if isinstance(data, list) else data if isinstance(data, dict) else ()):
             data = data[part]
             path.append(part)
     if detail["type"] == "missing":

@@ -157,7 +157,7 @@ def _cell(run: int, written: dict[str, Any], combination: dict[str, Any]) -> Cel
 
 
 def _merged(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
-    """The cells but for those that are the same training as an earlier one, renumbered, and notes about it."""
+    """The cells but for those that are the same training as an earlier one, renumbered, and notes on it."""
     kept: dict[str, Cell] = {}
     without_gamma = repeated = 0
     for cell in cells:
@@ -186,7 +186,9 @@ def _labelled(cells: list[Cell], axes: tuple[Axis, ...]) -> tuple[Cell, ...]:
     taken = {varied.key for varied in axes}
     for varied in axes:
         whole = any(isinstance(value, dict) for value in varied.values)
-        values = _differing(cells, varied.key, taken) if whole else [_value(cell, varied.key) for cell in cells]
+        values = (
+            _differing(cells, varied.key, taken) if whole else [_value(cell, varied.key) for cell in cells]
+        )
         for label, value in builtins.zip(labels, values, strict=True):
             label.update(value)
     return tuple(replace(cell, values=label) for cell, label in builtins.zip(cells, labels, strict=True))

@@ -115,16 +115,19 @@ class _Loading:
                     yield Problem(("sweep", key), line)
 
     def _locate(self, problem: Problem) -> None:
-        """Note the problem with its place, unless that was refused already for what it is."""
-        document = self._document
-        if any(problem.path[: len(path)] == path for path, _, _ in document.problems):
+        """Note the problem with its place, unless what stands there was refused already."""
+        if any(problem.path[: len(path)] == path for path, _, _ in self._document.problems):
             return
+        place, where = self._place(problem)
+        self.note(problem.line(where), place=place)
+
+    def _place(self, problem: Problem) -> tuple[Place, str]:
+        document = self._document
         for length in range(len(problem.path), 0, -1):
             path = problem.path[:length]
-            label = self._labels.get(".".join(map(str, path)))
-            places = document.keys if problem.at_key and length == len(problem.path) else document.values
-            if label:
-                return self.note(problem.line(label))
+            if label := self._labels.get(".".join(map(str, path))):
+                return _AFTER_THE_FILE, label
+            places = document.keys if problem.at_key and path == problem.path else document.values
             if path in places:
-                return self.note(problem.line(at(document.name, places[path])), place=places[path])
-        return self.note(problem.line(document.name), place=(0, 0))
+                return places[path], at(document.name, places[path])
+        return (0, 0), document.name

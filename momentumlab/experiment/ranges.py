@@ -22,7 +22,7 @@ def broken(law: str) -> PydanticCustomError:
 
 
 def refused(problems: Iterable[tuple[Keys, str]]) -> PydanticCustomError:
-    """The error of a section whose parts disagree: (keys below the section, whole sentence) for each problem."""
+    """The error of a section whose parts disagree: (keys below it, whole sentence) for each problem."""
     return PydanticCustomError("problems", "several problems", {"problems": list(problems)})
 
 

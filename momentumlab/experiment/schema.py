@@ -55,7 +55,7 @@ class _Model(Section):
     kind: str
     start: Annotated[list[float], Field(min_length=1, max_length=16)] | None = Field(
         default=None,
-        description="The starting parameters of a small model (linear: w, then b); drawn by seed if left out.",
+        description="Starting parameters of a small model (linear: w, then b); drawn by seed if left out.",
     )
 
 
@@ -237,7 +237,7 @@ Axis = Annotated[
 
 
 class Experiment(Section):
-    """One question: a problem, an optimizer with γ and η, how long to train, what to record; no default left open."""
+    """One question: a problem, an optimizer with γ and η, how long, what to record; all filled in."""
 
     name: Annotated[
         str,

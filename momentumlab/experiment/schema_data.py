@@ -31,7 +31,7 @@ class _Data(Section):
     )
     standardize: bool = Field(
         default=False,
-        description="Shift and scale each feature to mean 0 and deviation 1, as measured on the training part.",
+        description="Shift and scale each feature to mean 0 and deviation 1 on the training part.",
     )
 
 

@@ -18,7 +18,7 @@ Source = str | os.PathLike[str] | Mapping[str, Any]
 
 
 def read(source: Source) -> Document:
-    """The data of `source`, named, with data paths seen from its folder. Raises ConfigError if there is none."""
+    """The data of `source`, with its name and absolute data paths. Raises ConfigError if there is none."""
     if isinstance(source, Mapping):
         return Document("", plain(source))
     file = _find(os.fspath(source))

@@ -1,7 +1,7 @@
 """YAML 1.2 without its surprises: text in, plain data out, with the line and column of every key and value.
 
-What PyYAML would read otherwise: 1e-3 is a number here; `no`, 1:30 and 1_000 are text; 0777 is 777. Refused: aliases,
-tags, keys written twice, a second document, and anything too large or too deep to be an experiment.
+Where PyYAML reads otherwise: 1e-3 is a number here; `no`, 1:30 and 1_000 are text; 0777 is 777. Refused are
+aliases, tags, keys written twice, a second document, and anything too large or too deep to be an experiment.
 """
 
 import re
@@ -61,9 +61,9 @@ class _RefusalError(Exception):
 
 
 def read(text: str, name: str, rename: Callable[[Path, str], str] = lambda path, key: key) -> Document:
-    """The one document in `text`; `name` is what messages call it, `rename(path, key)` the one spelling of a key.
+    """The one document in `text`; messages call it `name`; `rename(path, key)` gives a key its one spelling.
 
-    Raises ConfigError where the text is no YAML at all; double keys, aliases and tags are listed in `problems`.
+    Raises ConfigError where the text is no YAML at all; double keys, aliases and tags are in `problems`.
     """
     try:
         return _document(text, name, rename)
@@ -119,7 +119,7 @@ class _Reader:
         self._rename = rename
         self._nodes = 0
 
-    def read(self, events: Iterator[yaml.Event]) -> None:
+    def read(self, events: Iterator[Any]) -> None:
         """Take in the whole text."""
         documents = 0
         for event in events:
@@ -130,7 +130,7 @@ class _Reader:
             elif isinstance(event, yaml.NodeEvent):
                 self.document.data = self._node(event, events, ())
 
-    def _node(self, event: yaml.Event, events: Iterator[yaml.Event], path: Path) -> Any:
+    def _node(self, event: Any, events: Iterator[Any], path: Path) -> Any:
         self._guard(event, path)
         self.document.values.setdefault(path, _place(event))
         if isinstance(event, yaml.ScalarEvent):
@@ -141,13 +141,13 @@ class _Reader:
             return self._mapping(events, path)
         return None  # an alias, refused by the guard
 
-    def _sequence(self, events: Iterator[yaml.Event], path: Path) -> list[Any]:
+    def _sequence(self, events: Iterator[Any], path: Path) -> list[Any]:
         result: list[Any] = []
         while not isinstance(event := next(events), yaml.SequenceEndEvent):
             result.append(self._node(event, events, (*path, len(result))))
         return result
 
-    def _mapping(self, events: Iterator[yaml.Event], path: Path) -> dict[str, Any]:
+    def _mapping(self, events: Iterator[Any], path: Path) -> dict[str, Any]:
         result: dict[str, Any] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = self._key(event, path, result)
@@ -155,7 +155,7 @@ class _Reader:
             result.setdefault(key, value)
         return result
 
-    def _key(self, event: yaml.Event, path: Path, known: dict[str, Any]) -> str:
+    def _key(self, event: Any, path: Path, known: dict[str, Any]) -> str:
         if not isinstance(event, yaml.ScalarEvent):
             self._stop(event, "a key must be a single word")
         key = self._rename(path, event.value)
@@ -169,7 +169,7 @@ class _Reader:
         self.document.keys.setdefault(here, _place(event))
         return key
 
-    def _guard(self, event: yaml.Event, path: Path) -> None:
+    def _guard(self, event: Any, path: Path) -> None:
         """Refuse what no experiment needs; stop before a hostile text costs time or memory."""
         self._nodes += 1
         if self._nodes > MOST_NODES:
@@ -185,10 +185,10 @@ class _Reader:
         elif event.tag is not None:
             self._refuse(event, path, f"the tag {shown(event.tag)} is not allowed: plain values only")
 
-    def _refuse(self, event: yaml.Event, path: Path, sentence: str) -> None:
+    def _refuse(self, event: Any, path: Path, sentence: str) -> None:
         self.document.problems.append((path, _place(event), sentence))
 
-    def _stop(self, event: yaml.Event, sentence: str) -> NoReturn:
+    def _stop(self, event: Any, sentence: str) -> NoReturn:
         raise _RefusalError(_place(event), sentence)
 
 
@@ -208,10 +208,11 @@ def _document(text: str, name: str, rename: Callable[[Path, str], str]) -> Docum
 
 def _not_yaml(error: yaml.MarkedYAMLError) -> _RefusalError:
     mark = error.problem_mark or error.context_mark
+    place = (mark.line + 1, mark.column + 1) if mark else None
     problem = safe(error.problem or error.context)
     hint = ": indent with spaces, not with tabs" if "cannot start any token" in problem else ""
-    return _RefusalError(mark and (mark.line + 1, mark.column + 1), f"not valid YAML: {problem}{hint}")
+    return _RefusalError(place, f"not valid YAML: {problem}{hint}")
 
 
-def _place(event: yaml.Event) -> Place:
+def _place(event: Any) -> Place:
     return event.start_mark.line + 1, event.start_mark.column + 1

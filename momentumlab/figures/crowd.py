@@ -34,15 +34,6 @@ def _name(family: Family, keys: Sequence[str]) -> str:
     return ", ".join(labels.setting(key, value) for key, value in values if value is not None)
 
 
-def subplots(figure: Figure, count: int) -> list[Axes]:
-    """Axes for `count` panels that share their scales: one, two side by side, or two rows of two."""
-    rows, columns = {1: (1, 1), 2: (1, 2)}.get(count, (2, 2))
-    made = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    for empty in made[count:]:
-        empty.set_axis_off()
-    return list(made[:count])
-
-
 def draw(figure: Figure, every_axes: Sequence[Axes], keys: Sequence[str], lines: Sequence[Series],
          *, metric: str) -> None:  # fmt: skip
     """Fill the panels, whose y limits are set, and put the colour bar beside them."""

@@ -55,7 +55,7 @@ def draw(
     count = len(crowd.panels(keys, lines)) if len(lines) > MANY else 1
     notes += [crowd.NOTE] if count > 1 else []
     figure = style.canvas(title or words.title(results), words.gathered(notes))
-    every_axes = crowd.subplots(figure, count)
+    every_axes = style.panels(figure, count)
     for axes in every_axes:
         _dress(axes, lines, reach)
     _name_axes(figure, every_axes, labels.metric_label(metric), _AXES[x])

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,30 +15,17 @@ from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from momentumlab.errors import ConfigError
-from momentumlab.figures import labels, legends, style, words
+from momentumlab.figures import cells, labels, legends, style, words
+from momentumlab.figures.cells import Table
 from momentumlab.figures.labels import Value
-from momentumlab.figures.looks import is_number
-from momentumlab.figures.traces import Numbers, Trace, differing, having, sort_key, traces
-from momentumlab.text import safe
+from momentumlab.figures.traces import Trace, having, traces
 
 if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
-PANELS = 4
 _NUMBERED = 12  # up to so many rows and columns the cells carry their numbers
 _BROKEN: dict[str, Any] = {"facecolor": "#F2F2F2", "edgecolor": "#8A8A8A", "hatch": "////", "linewidth": 0.0}
 _MISSING: dict[str, Any] = {"facecolor": "white", "edgecolor": "#C8C8C8", "hatch": "..", "linewidth": 0.0}
-
-
-@dataclass(frozen=True)
-class Table:
-    """A panel: final values over two settings, (y, x); inf where the run diverged, nan where there is none."""
-
-    name: str
-    x: tuple[Value, ...]
-    y: tuple[Value, ...]
-    values: Numbers
 
 
 def draw(results: Sequence["Result"], metric: str = "loss", title: str | None = None) -> Figure:
@@ -49,103 +35,22 @@ def draw(results: Sequence["Result"], metric: str = "loss", title: str | None = 
     """
     every = traces(results)
     having(every, metric)
-    x_key, y_key, rest = axes_keys(every)
-    tables = _tables(every, (x_key, y_key), rest, metric)
+    x_key, y_key, rest = cells.axes_keys(every)
+    tables = cells.tables(every, (x_key, y_key), rest, metric)
     norm = _norm(tables, every, metric)
     notes = [
         words.fixed(every, [x_key, y_key, *rest]),
         words.remarks(every, every, metric, _seed_notes(every)),
     ]
     figure = style.canvas(title or words.title(results), words.gathered(notes))
-    rows, columns = {1: (1, 1), 2: (1, 2)}.get(len(tables), (2, 2))
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for empty in panels[len(tables) :]:
-        empty.set_axis_off()
+    panels = style.panels(figure, len(tables))
     colours = colormaps["viridis_r" if labels.higher_is_better(metric) else "viridis"]
-    for axes, table in zip(panels, tables, strict=False):
+    for axes, table in zip(panels, tables, strict=True):
         mesh = _panel(axes, table, norm, colours, alone=len(tables) == 1)
-    _name_axes(panels[: len(tables)], labels.symbol(x_key), labels.symbol(y_key))
+    _name_axes(panels, labels.symbol(x_key), labels.symbol(y_key))
     _bar(figure, panels, mesh, tables, metric=metric)
     _legend(figure, panels, tables, (x_key, y_key), metric=metric)
     return figure
-
-
-def axes_keys(runs: Sequence[Trace]) -> tuple[str, str, list[str]]:
-    """The settings across and upwards, and what else differs; ConfigError in words where there is no such pair."""
-    keys = differing(runs)
-    numeric = [key for key in keys if all(is_number(trace.settings.get(key)) for trace in runs)]
-    chosen = numeric if len(numeric) > 1 else [*numeric, *(key for key in keys if key not in numeric)]
-    if len(chosen) < 2:
-        varied = f"only {labels.symbol(chosen[0])} varies" if chosen else "nothing varies"
-        raise ConfigError(
-            f"a heat map needs two settings that vary, and here {varied}. "
-            "Sweep two, for example --gamma 0,0.5,0.9 --eta log:1e-3:1:7, or draw curves"
-        )
-    pair = sorted(chosen[:2], key=_across_first)
-    rest = [key for key in keys if key not in pair]
-    count = len({tuple(trace.settings.get(key) for key in rest) for trace in runs})
-    if count > PANELS:
-        names = labels.listed([labels.symbol(key) for key in rest])
-        raise ConfigError(
-            f"a heat map shows up to {PANELS} panels, and here {safe(names)} would make {count}: draw fewer results"
-        )
-    return pair[0], pair[1], rest
-
-
-def _across_first(key: str) -> int:
-    """η goes across, γ upwards, anything else where there is room."""
-    return {"eta": 0, "gamma": 2}.get(key, 1)
-
-
-def _tables(runs: Sequence[Trace], pair: tuple[str, str], rest: Sequence[str], metric: str) -> list[Table]:
-    x, y = (_ordered(runs, key) for key in pair)
-    groups: dict[tuple[Value, ...], list[Trace]] = {}
-    for trace in runs:
-        groups.setdefault(tuple(trace.settings.get(key) for key in rest), []).append(trace)
-    order = sorted(
-        groups, key=lambda values: [sort_key(key, value) for key, value in zip(rest, values, strict=True)]
-    )
-    return [Table(_name(rest, values), x, y, _grid(groups[values], pair, (x, y), metric)) for values in order]
-
-
-def _ordered(runs: Sequence[Trace], key: str) -> tuple[Value, ...]:
-    values = {trace.settings.get(key) for trace in runs}
-    return tuple(sorted(values, key=lambda value: sort_key(key, value)))
-
-
-def _name(keys: Sequence[str], values: Sequence[Value]) -> str:
-    pairs = zip(keys, values, strict=True)
-    return ", ".join(labels.setting(key, value) for key, value in pairs if value is not None)
-
-
-def _grid(
-    runs: Sequence[Trace], pair: tuple[str, str], sides: tuple[Sequence[Value], Sequence[Value]], metric: str
-) -> Numbers:
-    """(y, x): the median over the runs of each cell; a broken one counts as worse than every number."""
-    worst = -np.inf if labels.higher_is_better(metric) else np.inf
-    cells: dict[tuple[int, int], list[float]] = {}
-    columns, rows = ({value: place for place, value in enumerate(side)} for side in sides)
-    for trace in runs:
-        place = rows[trace.settings.get(pair[1])], columns[trace.settings.get(pair[0])]
-        cells.setdefault(place, []).append(worst if trace.broken else _final(trace, metric))
-    grid = np.full((len(rows), len(columns)), np.nan)
-    for place, finals in cells.items():
-        known = sorted(final for final in finals if not np.isnan(final))
-        if known:
-            grid[place] = abs(_median(known)) if np.isinf(_median(known)) else _median(known)
-    return grid
-
-
-def _median(ordered: Sequence[float]) -> float:
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
-
-
-def _final(trace: Trace, metric: str) -> float:
-    if metric not in trace.columns:
-        return np.nan
-    values = trace.column(metric)
-    values = values[np.isfinite(values)]
-    return float(values[-1]) if len(values) else np.nan
 
 
 def _norm(tables: Sequence[Table], runs: Sequence[Trace], metric: str) -> Normalize:
@@ -171,19 +76,11 @@ def _panel(axes: Axes, table: Table, norm: Normalize, colours: Colormap, *, alon
         finite = np.ma.maximum(
             finite, float(norm.vmin or 0.0)
         )  # a loss of exactly zero has the colour of the lowest
-    edges = (
-        {"edgecolors": "white", "linewidth": 1.0}
-        if max(rows, columns) <= 24
-        else {"edgecolors": "face", "linewidth": 0.1}
-    )
+    large = max(rows, columns) <= 2 * _NUMBERED
     mesh = axes.pcolormesh(
-        np.arange(columns + 1) - 0.5,
-        np.arange(rows + 1) - 0.5,
-        finite,
-        norm=norm,
-        cmap=colours,
-        **edges,
+        np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5, finite, norm=norm, cmap=colours
     )
+    mesh.set(edgecolors="white" if large else "face", linewidth=1.0 if large else 0.1)
     for where, look in ((np.isinf(table.values), _BROKEN), (np.isnan(table.values), _MISSING)):
         if where.any():
             axes.add_patch(PathPatch(_squares(where), **look))
@@ -266,7 +163,7 @@ def _legend(
 ) -> None:
     """What the frame and the hatching mean, below the axes."""
     entries: list[tuple[Any, str]] = []
-    best = _best(tables, metric)
+    best = cells.best(tables, metric)
     if best:
         panel, row, column = best
         handle = _mark(panels[panel], row, column, few=max(tables[panel].values.shape) <= 2 * _NUMBERED)
@@ -293,16 +190,6 @@ def _mark(axes: Axes, row: int, column: int, *, few: bool) -> Any:
         )
         axes.add_patch(frame).set_clip_on(False)
     return Patch(facecolor="white", edgecolor=style.BLACK, linewidth=2.0)
-
-
-def _best(tables: Sequence[Table], metric: str) -> tuple[int, int, int] | None:
-    """Panel, row and column of the best cell."""
-    values = np.stack([table.values for table in tables])
-    if not np.isfinite(values).any() or not labels.has_a_best(metric):
-        return None
-    values = np.where(np.isfinite(values), -values if labels.higher_is_better(metric) else values, np.inf)
-    panel, row, column = np.unravel_index(int(values.argmin()), values.shape)
-    return int(panel), int(row), int(column)
 
 
 def _best_words(table: Table, row: int, column: int, pair: tuple[str, str], *, metric: str) -> str:

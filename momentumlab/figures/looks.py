@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from momentumlab.figures import labels, style
 from momentumlab.figures.labels import Value
 from momentumlab.figures.style import Colour
-from momentumlab.figures.traces import Family
+from momentumlab.figures.traces import Family, is_number
 
 MANY = 10
 """Up to here a legend names every family, above it a colour bar speaks for them."""
@@ -66,10 +66,6 @@ def _colours(leading: str | None, families: Sequence[Family]) -> list[Colour]:
         return [scale.colour(float(value or 0.0)) for value in values]
     order = list(dict.fromkeys(values))
     return [style.PALETTE[order.index(value) % len(style.PALETTE)] for value in values]
-
-
-def is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Scale:

@@ -136,6 +136,15 @@ def canvas(title: str, notes: Sequence[str] = ()) -> Figure:
     return figure
 
 
+def panels(figure: Figure, count: int) -> list[Axes]:
+    """Axes for `count` panels that share their scales: one, two side by side, or two rows of two."""
+    rows, columns = {1: (1, 1), 2: (1, 2)}.get(count, (2, 2))
+    made = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for empty in made[count:]:
+        empty.set_axis_off()
+    return list(made[:count])
+
+
 def wrapped(text: str, size: float, most: int, *, bold: bool = False) -> list[str]:
     """`text` in at most `most` lines that fit the figure's width; what does not fit ends in …"""
     room = (WIDTH - 0.35) * 72 / (size * (0.66 if bold else 0.6))

@@ -222,6 +222,10 @@ def sort_key(key: str, value: Value) -> tuple[int, float, str]:
     return (2, 0.0, str(value))
 
 
+def is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _texts(runs: Sequence[Trace], key: str) -> dict[Value, str]:
     values = list(dict.fromkeys(trace.settings.get(key) for trace in runs))
     return dict(zip(values, labels.distinct(values), strict=True))
