@@ -1,10 +1,9 @@
 """The few operations beyond arithmetic that a stack needs, with one face for numpy and for torch.
 
-A stack's arrays have a leading axis `run`. Everything here works on each run by itself, so that no run's bits can depend on
-its neighbours: elementwise work and sums along the last axis only.
+A stack's arrays have a leading axis `run`. Everything here works on each run by itself, so that no run's bits can depend
+on its neighbours: elementwise work and sums along the last axis only.
 """
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,10 +15,17 @@ Array = Any  # numpy.ndarray or torch.Tensor; annotations name the axes instead
 class Arrays(Protocol):
     """What the engine asks of an array library."""
 
-    module: Any  # numpy or torch: cos, exp, where …
-    dtype: str  # float32 or float64
+    @property
+    def module(self) -> Any:
+        """Numpy or torch themselves: cos, exp, where …"""
+        ...
 
-    def column(self, values: Sequence[float]) -> Array:
+    @property
+    def dtype(self) -> str:
+        """float32 or float64."""
+        ...
+
+    def column(self, values: npt.ArrayLike) -> Array:
         """(run, 1): one number a run, ready to be multiplied with (run, parameter)."""
         ...
 
@@ -56,7 +62,7 @@ class NumpyArrays:
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
 
-    def column(self, values: Sequence[float]) -> Array:
+    def column(self, values: npt.ArrayLike) -> Array:
         return np.asarray(values, self.dtype).reshape(-1, 1)
 
     def array(self, values: npt.ArrayLike) -> Array:
@@ -89,7 +95,7 @@ class TorchArrays:
         self.torch_dtype: torch.dtype = getattr(torch, dtype)
         self.device = torch.device(device)
 
-    def column(self, values: Sequence[float]) -> Array:
+    def column(self, values: npt.ArrayLike) -> Array:
         return self.array(values).reshape(-1, 1)
 
     def array(self, values: npt.ArrayLike) -> Array:

@@ -135,12 +135,12 @@ def plot(
     """
     from momentumlab.figures import by_problem, draw, file_stem, kinds_for, render
 
-    paths = [Path(path) for path in paths]
-    results, skipped = find(paths)
+    places = [Path(path) for path in paths]
+    results, skipped = find(places)
     if not results:
         raise MomentumLabError("\n".join([*skipped, "No result could be read, so there is nothing to draw."]))
     groups, notes = by_problem(results)
-    folder = Path(out) if out is not None else _figures_folder(results, paths)
+    folder = Path(out) if out is not None else _figures_folder(results, places)
     pictures = []
     for group in groups:
         for wanted in [kind] if kind else kinds_for(group):

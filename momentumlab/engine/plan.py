@@ -46,7 +46,7 @@ class Group:
             return RuleStack(self.problem, cells)
         from momentumlab.engine.torch_run import TorchRun  # loads torch.optim, which no scratch run needs
 
-        return TorchRun(self.problem, cells[0])  # type: ignore[arg-type]
+        return TorchRun(self.problem, cells[0])
 
 
 def groups(grid: Grid) -> list[Group]:

@@ -32,8 +32,15 @@ class Look:
 class Stack(Protocol):
     """What the loop advances: rows of runs, each with its θ and its velocity."""
 
-    arrays: Arrays
-    runs: npt.NDArray[np.int64]  # the run numbers of the rows
+    @property
+    def arrays(self) -> Arrays:
+        """The array library of its numbers."""
+        ...
+
+    @property
+    def runs(self) -> npt.NDArray[np.int64]:
+        """(row,): the run number of each row."""
+        ...
 
     def look(self, step: int) -> Look:
         """J, ∇J and the state after `step` updates, before the next one."""

@@ -19,6 +19,7 @@ from momentumlab.experiment import Cell
 from momentumlab.optimizers.schedules import as_schedule
 from momentumlab.problems.formulas import ForcesProblem, ObjectiveProblem
 from momentumlab.problems.models import ModelProblem
+from momentumlab.problems.problem import Problem
 
 Backward = Callable[[int], Tensor | None]
 """Computes the loss of a step, fills the gradients, and gives the loss."""
@@ -30,11 +31,13 @@ class TorchRun:
     γ and η are written into the optimizer before every step, so schedules work; torch keeps η outside the velocity.
     """
 
-    def __init__(self, problem: ModelProblem | ObjectiveProblem | ForcesProblem, cell: Cell) -> None:
+    def __init__(self, problem: Problem, cell: Cell) -> None:
         optimizer, seed = cell.experiment.optimizer, cell.experiment.seed
         self.runs = np.array([cell.run])
-        device = problem.arrays.device if isinstance(problem, ModelProblem) else "cpu"
-        self.arrays = TorchArrays(problem.arrays.dtype, str(device))
+        assert isinstance(problem, ModelProblem | ObjectiveProblem | ForcesProblem)
+        self.arrays = (
+            problem.arrays if isinstance(problem, ModelProblem) else TorchArrays(problem.arrays.dtype)
+        )
         start = self.arrays.array(problem.arrays.numpy(problem.start([seed])))[0]
         self._parameters, self._backward = _road(problem, start, seed)
         self._gamma, self._eta = as_schedule(optimizer.gamma), as_schedule(optimizer.eta)
@@ -86,8 +89,9 @@ def _road(
     if isinstance(problem, ModelProblem):
         return _model(problem, start, seed)
     parameter = torch.nn.Parameter(start)
-    road = _forces if isinstance(problem, ForcesProblem) else _objective
-    return [parameter], road(problem, parameter, seed)  # type: ignore[operator]
+    if isinstance(problem, ForcesProblem):
+        return [parameter], _forces(problem, parameter, seed)
+    return [parameter], _objective(problem, parameter, seed)
 
 
 def _model(problem: ModelProblem, start: Tensor, seed: int) -> tuple[list[torch.nn.Parameter], Backward]:

@@ -37,7 +37,7 @@ def _one_problem(experiment: "Experiment") -> Iterator[Problem]:
     if experiment.objective is not None:
         for key in ("data", "model", "loss"):
             if getattr(experiment, key) is not None:
-                yield (key,), "an objective needs none: keep either objective, or data, model and loss"
+                yield (key,), "cannot stand beside objective: keep either objective, or data, model and loss"
     elif experiment.data is None and experiment.model is None:
         yield (), "nothing to minimise: give data and model, or an objective such as {kind: rosenbrock}"
     elif experiment.model is None:
@@ -52,7 +52,7 @@ def _of_objective(experiment: "Experiment") -> Iterator[Problem]:
         return
     start, dimension = objective.start, objective.dimension
     if isinstance(start, list) and len(start) != dimension:
-        yield ("objective", "start"), f"got {len(start)} numbers, but {objective.kind} here has {dimension}"
+        yield ("objective", "start"), f"got {shown(start)}, must be {_numbers(dimension)}"
     if train.epochs is not None:
         yield ("train", "epochs"), "an objective has no data to pass through: write steps instead"
     if train.batch_size != "full":
@@ -67,6 +67,10 @@ def _of_objective(experiment: "Experiment") -> Iterator[Problem]:
         )
 
 
+def _numbers(count: int) -> str:
+    return "1 number" if count == 1 else f"{count} numbers"
+
+
 def _of_model(experiment: "Experiment") -> Iterator[Problem]:
     data, model = experiment.data, experiment.model
     if data is None or model is None:
@@ -74,7 +78,7 @@ def _of_model(experiment: "Experiment") -> Iterator[Problem]:
     yield from _loss_fits(data, model.kind, experiment.loss)
     yield from _samples_suffice(data, experiment.train.batch_size)
     if data.kind == "line" and model.kind == "linear" and model.start is not None and len(model.start) != 2:
-        yield ("model", "start"), f"got {len(model.start)} numbers, but a line has 2 parameters: w, then b"
+        yield ("model", "start"), f"got {shown(model.start)}, must be {_numbers(2)}: w, then b"
 
 
 def _loss_fits(data: Data, model: str, said: str | None) -> Iterator[Problem]:

@@ -23,15 +23,15 @@ def changed(data: Data, changes: Mapping[str, Any]) -> Data:
 
     Raises ConfigError where a key leads through something that is no section.
     """
-    flat = _flat(changes)
+    changes = flat(changes)
     result = dict(data)
-    for key, value in flat.items():
+    for key, value in changes.items():
         for rival in _rivals(key, value, data):
             section, _, name = rival.partition(".")
-            if rival not in flat and isinstance(result.get(section), dict):
+            if rival not in changes and isinstance(result.get(section), dict):
                 result[section] = {other: kept for other, kept in result[section].items() if other != name}
-    for key in sorted(flat, key=lambda key: key.count(".")):  # a whole section first, then keys within it
-        result = _put(result, key.split("."), flat[key], key)
+    for key in sorted(changes, key=lambda key: key.count(".")):  # a whole section first, then keys within it
+        result = _put(result, key.split("."), changes[key], key)
     return result
 
 
@@ -42,14 +42,15 @@ def value_key(key: str, data: Data) -> str:
     return f"{key}.value" if isinstance(inner, dict) and isinstance(inner.get(name), dict) else key
 
 
-def _flat(changes: Mapping[str, Any]) -> Data:
-    flat: Data = {}
+def flat(changes: Mapping[str, Any]) -> Data:
+    """The changes with a mapping for `optimizer` taken apart into its keys, so that it is merged."""
+    result: Data = {}
     for key, value in changes.items():
         if key == "optimizer" and isinstance(value, dict):
-            flat |= {f"optimizer.{inner}": kept for inner, kept in value.items()}
+            result |= {f"optimizer.{inner}": kept for inner, kept in value.items()}
         else:
-            flat[key] = value
-    return flat
+            result[key] = value
+    return result
 
 
 def _rivals(key: str, value: Any, data: Data) -> tuple[str, ...]:

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from momentumlab.experiment.keys import ALIASES, Path, at_home, dotted, models_in
+from momentumlab.experiment.keys import ALIASES, at_home, models_in
+from momentumlab.experiment.problem import Path, Problem, dotted
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.section import Section
-from momentumlab.text import nearest, safe, shown
+from momentumlab.text import nearest, shown
 
 _MUST_BE = {
     "float_type": "must be a number",
@@ -19,24 +20,10 @@ _MUST_BE = {
     "string_type": "must be text",
     "list_type": "must be a list such as [1, 2]",
     "dict_type": "must be a section with keys of its own",
-    "model_type": "must be a section with keys of its own",
-    "model_attributes_type": "must be a section such as {kind: …}",
     "finite_number": "must be finite",
     "too_short": "must not be empty",
 }
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
-
-
-class Problem(NamedTuple):
-    """A whole sentence about the key at `path`; `at_key` when the key itself is wrong, not its value."""
-
-    path: Path
-    sentence: str
-    at_key: bool = False
-
-    def line(self, where: str) -> str:
-        """The line that the user reads."""
-        return ": ".join(part for part in (where, safe(dotted(self.path)), self.sentence) if part)
 
 
 def problems(error: ValidationError, data: Any) -> list[Problem]:
@@ -60,10 +47,8 @@ def _problems(detail: ErrorDetails, data: Any) -> list[Problem]:
     kind, path = detail["type"], _path(detail, data)
     if kind == "problems":
         return [Problem((*path, *keys), sentence) for keys, sentence in detail["ctx"]["problems"]]
-    if kind == "extra_forbidden":
-        return [Problem(path, _unknown_key(detail), at_key=True)]
-    if kind == "missing":
-        return [Problem(path, "missing", at_key=True)]
+    if kind in {"extra_forbidden", "missing"}:
+        return [Problem(path, "missing" if kind == "missing" else _unknown_key(detail), at_key=True)]
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         return [_wrong_kind(detail, path)]
     return [Problem(path, f"got {given(detail['input'])}, {_sentence(detail)}")]
@@ -77,12 +62,22 @@ def _sentence(detail: ErrorDetails) -> str:
         return _one_of(value, re.findall(r"'([^']*)'", context["expected"]))
     if kind == "too_long":
         return f"must have at most {context['max_length']} elements"
-    sentence = _MUST_BE.get(kind, detail["msg"])
+    if kind in {"model_type", "model_attributes_type"}:
+        return f"must be a section such as {_example(detail)}"
+    return _MUST_BE.get(kind, detail["msg"]) + _about_quotes(kind, value)
+
+
+def _about_quotes(kind: str, value: Any) -> str:
     if kind in {"float_type", "int_type"} and isinstance(value, str) and _NUMBER.fullmatch(value):
-        return f"{sentence}: take the quotes away"
-    if kind == "string_type" and isinstance(value, int | float):
-        return f"{sentence}: put it in quotes"
-    return sentence
+        return ": take the quotes away"
+    return ": put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+
+
+def _example(detail: ErrorDetails) -> str:
+    models = _models_at(detail["loc"])
+    kinds = [kind for model in models for kind in _kinds(model)]
+    key = next(iter(models[0].model_fields))
+    return f"{{{key}: {detail['input'] if detail['input'] in kinds else (*kinds, '…')[0]}}}"
 
 
 def _one_of(value: Any, allowed: list[str]) -> str:
@@ -112,8 +107,8 @@ def _unknown_key(detail: ErrorDetails) -> str:
     *section, word = detail["loc"]
     allowed = list(_models_at(tuple(section))[0].model_fields)
     spellings = [*allowed, *(alias for alias, key in ALIASES.items() if key in allowed)]
-    guess = _did_you_mean(str(word), spellings) or at_home(str(word))
-    of_kind = f" of {section[1]}" if len(section) == 2 else ""
+    guess = _did_you_mean(str(word), spellings) or at_home(str(word), here=dotted((*section[:1], word)))
+    of_kind = f" for {section[1]}" if len(section) == 2 else ""
     return f"unknown key{of_kind}. Allowed: {', '.join(allowed)}.{guess}"
 
 

@@ -70,12 +70,14 @@ def expand(
     short = {"gamma": gamma, "eta": eta, "seed": seed}
     options = {f"--{key}": (key, values) for key, values in short.items() if values is not None}
     options |= {f"--vary {key}": (key, values) for key, values in vary.items()}
-    section = {f"sweep.{key}": (key, values) for key, values in (experiment.sweep or {}).items()}
+    sweep = experiment.sweep or {}
+    section = {f"sweep.{key}": (key, values) for key, values in sweep.items() if key != "zip"}
+    zipped = zip or (not options and bool(sweep.get("zip")))
     axes = _axes(options or section)
-    kept, notes = _merged(_cells(experiment, _combinations(axes, zip)))
+    kept, notes = _merged(_cells(experiment, _combinations(axes, zipped)))
     if options and section:
         notes.insert(0, "the axes given take the place of the sweep section")
-    return Grid(axes, zip, _labelled(kept, axes), tuple(notes))
+    return Grid(axes, zipped, _labelled(kept, axes), tuple(notes))
 
 
 # ---- axes --------------------------------------------------------------------------------------------------

@@ -8,13 +8,12 @@ from functools import cache
 from typing import Any, get_args
 
 from momentumlab.errors import ConfigError
+from momentumlab.experiment.problem import Path, dotted
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.section import Section
 from momentumlab.text import nearest, shown
 
-Path = tuple[str | int, ...]
-
-SECTIONS = tuple(name for name, field in Experiment.model_fields.items() if name != "sweep")
+_SECTIONS = ", ".join(Experiment.model_fields)
 ALIASES = {"γ": "gamma", "momentum": "gamma", "η": "eta", "lr": "eta"}
 
 
@@ -66,17 +65,6 @@ def _plain_mapping(mapping: Mapping[Any, Any], path: Path) -> dict[str, Any]:
     return result
 
 
-def dotted(path: Path) -> str:
-    """A path as a message writes it: `optimizer.eta.at: element 2`."""
-    text = ""
-    for part in path:
-        if isinstance(part, int):
-            text += f": element {part + 1}"
-        else:
-            text += f".{part}" if text else part
-    return text
-
-
 def models_in(annotation: Any) -> list[type[Section]]:
     """Every kind of section that a field with this annotation can hold."""
     if inspect.isclass(annotation) and issubclass(annotation, Section):
@@ -97,19 +85,20 @@ def _keys(model: type[Section], prefix: str = "") -> Iterator[str]:
             yield from _keys(inner, f"{prefix}{name}.")
 
 
-def at_home(word: str) -> str:
-    """The question "Did you mean …?" for a word that is a key of another section; otherwise nothing."""
+def at_home(word: str, here: str = "") -> str:
+    """The question "Did you mean …?" for a word that is a key elsewhere than `here`; otherwise nothing."""
     word = ALIASES.get(word, word)
-    homes = [repr(key) for key in every_key() if key.rpartition(".")[2] == word]
+    homes = [repr(key) for key in every_key() if word in (key, key.rpartition(".")[2]) and key != here]
     return f" Did you mean {' or '.join(homes[:3])}?" if homes else ""
 
 
 def unknown(key: str) -> str | None:
     """Why `key` cannot be set or varied, or None when some experiment has it."""
-    if key in every_key():
+    known = every_key()
+    if key in known:
         return None
-    guess = nearest(key, every_key())
+    word = key.rpartition(".")[2]
+    guess = nearest(key, [*known, *(name.rpartition(".")[2] for name in known)])
     return f"unknown key {shown(key)}." + (
-        at_home(key.rpartition(".")[2])
-        or (f" Did you mean {guess!r}?" if guess else f" Sections: {', '.join(SECTIONS)}.")
+        at_home(word) or at_home(guess or "") or f" Sections: {_SECTIONS}."
     )

@@ -8,12 +8,13 @@ from pydantic import ValidationError
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import explain
 from momentumlab.experiment.axes import axis
-from momentumlab.experiment.changes import changed, value_key
-from momentumlab.experiment.explain import Problem
+from momentumlab.experiment.changes import changed, flat, value_key
+from momentumlab.experiment.explain import given
 from momentumlab.experiment.keys import full_key, plain, unknown
+from momentumlab.experiment.problem import Path, Place, Problem, at, dotted
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.source import Source, read
-from momentumlab.experiment.strict_yaml import Document, Place, at, parse_value
+from momentumlab.experiment.strict_yaml import Document, parse_value
 from momentumlab.text import shown
 
 Changes = Mapping[str, object] | Sequence[str]
@@ -70,7 +71,7 @@ class _Loading:
         self._document = document
         self._labels: dict[str, str] = {}  # full key: the option that set it
         self._found = [
-            (place, f"{at(document.name, place)}: {sentence}") for _, place, sentence in document.problems
+            (place, problem.line(at(document.name, place))) for place, problem in document.problems
         ]
 
     def note(self, *problems: str, place: Place = _AFTER_THE_FILE) -> None:
@@ -86,7 +87,7 @@ class _Loading:
                 self.note(f"{label}: {problem}")
             else:
                 known[full] = plain(value, tuple(full.split(".")))
-                self._labels[full] = label
+        self._labels |= dict.fromkeys(flat(known), label)
         try:
             self.data = changed(self.data, known)
         except ConfigError as error:
@@ -108,6 +109,10 @@ class _Loading:
     def _sweep_problems(self) -> Iterator[Problem]:
         sweep = self.data.get("sweep")
         for key, values in sweep.items() if isinstance(sweep, dict) else ():
+            if key == "zip":
+                if not isinstance(values, bool):
+                    yield Problem(("sweep", key), f"got {given(values)}, must be true or false")
+                continue
             try:
                 axis(key, values)
             except ConfigError as error:
@@ -116,18 +121,21 @@ class _Loading:
 
     def _locate(self, problem: Problem) -> None:
         """Note the problem with its place, unless what stands there was refused already."""
-        if any(problem.path[: len(path)] == path for path, _, _ in self._document.problems):
+        if any(problem.path[: len(path)] == path for _, (path, _, _) in self._document.problems):
             return
-        place, where = self._place(problem)
-        self.note(problem.line(where), place=place)
+        above = [problem.path[:length] for length in range(len(problem.path), 0, -1)]
+        if option := next((path for path in above if dotted(path) in self._labels), None):
+            label = self._labels[dotted(option)]
+            # --gamma says by itself which key it sets; --set does not.
+            named = option != problem.path or label == "--set"
+            self.note(problem.line(label) if named else f"{label}: {problem.sentence}")
+        elif place := self._place(problem, above):
+            self.note(problem.line(at(self._document.name, place)), place=place)
+        else:
+            self.note(problem.line(self._document.name), place=(0, 0))
 
-    def _place(self, problem: Problem) -> tuple[Place, str]:
-        document = self._document
-        for length in range(len(problem.path), 0, -1):
-            path = problem.path[:length]
-            if label := self._labels.get(".".join(map(str, path))):
-                return _AFTER_THE_FILE, label
-            places = document.keys if problem.at_key and path == problem.path else document.values
-            if path in places:
-                return places[path], at(document.name, places[path])
-        return (0, 0), document.name
+    def _place(self, problem: Problem, above: list[Path]) -> Place | None:
+        keys, values = self._document.keys, self._document.values
+        if problem.at_key and problem.path in keys:
+            return keys[problem.path]
+        return next((values[path] for path in above if path in values), None)

@@ -20,7 +20,7 @@ from momentumlab.optimizers.schedules import step_decay
 from momentumlab.text import shown
 
 GAMMA = Range(0, 1, high_open=True, why="at 1 the velocity never decays; try 0.99")
-ETA = Range(0, low_open=True, why="a step against the gradient; try 0.01")
+ETA = Range(0, low_open=True, why="η is the length of a step; try 0.01")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEVICE = re.compile(r"cpu|cuda(:(0|[1-9][0-9]{0,3}))?")
 
@@ -229,11 +229,21 @@ class Record(Section):
 
 # ---- the whole ---------------------------------------------------------------------------------------------
 
-Axis = Annotated[
-    list[Any] | str,
-    Says("must be a list such as [0, 0.9] or values such as 'lin:0:0.99:64'"),
-    Field(min_length=1),
-]
+_AXES_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "zip": {"type": "boolean", "description": "Pair the axes but the seed, instead of crossing them."}
+    },
+    "additionalProperties": {
+        "anyOf": [
+            {"type": "array", "minItems": 1},
+            {
+                "type": "string",
+                "examples": ["0,0.5,0.9", "lin:0:0.99:64", "log:1e-3:1:7", "1-log:1e-3:0.3:7", "0..4"],
+            },
+        ]
+    },
+}
 
 
 class Experiment(Section):
@@ -259,7 +269,7 @@ class Experiment(Section):
     optimizer: Optimizer = Field(default=Optimizer(), description="The rule, with γ and η.")
     train: Train = Field(default=Train(), description="How long and how exactly.")
     record: Record = Field(default=Record(), description="What is written down.")
-    sweep: dict[str, Axis] | None = Field(
+    sweep: Annotated[dict[str, Any], WithJsonSchema(_AXES_SCHEMA)] | None = Field(
         default=None,
         description="The axes of the grid: gamma, eta, seed or a dotted key, each with its values.",
     )

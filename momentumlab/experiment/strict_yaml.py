@@ -12,10 +12,8 @@ from typing import Any, NoReturn
 import yaml
 
 from momentumlab.errors import ConfigError
+from momentumlab.experiment.problem import Path, Place, Problem, at
 from momentumlab.text import safe, shown
-
-Path = tuple[str | int, ...]
-Place = tuple[int, int]  # line and column, both from 1
 
 LARGEST = 2**20  # bytes
 DEEPEST = 32
@@ -49,7 +47,7 @@ class Document:
     data: Any = None
     keys: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)
-    problems: list[tuple[Path, Place, str]] = field(default_factory=list)
+    problems: list[tuple[Place, Problem]] = field(default_factory=list)
 
 
 class _RefusalError(Exception):
@@ -76,7 +74,7 @@ def parse(text: str, name: str) -> Any:
     """The plain data in `text`. Raises ConfigError for everything that is refused in it."""
     document = read(text, name)
     if document.problems:
-        raise ConfigError([f"{at(name, place)}: {sentence}" for _, place, sentence in document.problems])
+        raise ConfigError([problem.line(at(name, place)) for place, problem in document.problems])
     return document.data
 
 
@@ -87,13 +85,8 @@ def parse_value(text: str) -> Any:
     except _RefusalError as error:
         raise ConfigError(f"got {shown(text)}: {error}") from None
     if document.problems:
-        raise ConfigError([f"got {shown(text)}: {sentence}" for _, _, sentence in document.problems])
+        raise ConfigError([f"got {shown(text)}: {problem.sentence}" for _, problem in document.problems])
     return document.data
-
-
-def at(name: str, place: Place) -> str:
-    """`name:line:column`, as editors understand it."""
-    return f"{safe(name)}:{place[0]}:{place[1]}"
 
 
 def number_or_text(text: str) -> Any:
@@ -183,10 +176,10 @@ class _Reader:
                 event, path, f"the anchor &{event.anchor} is not allowed: write the value out where needed"
             )
         elif event.tag is not None:
-            self._refuse(event, path, f"the tag {shown(event.tag)} is not allowed: plain values only")
+            self._refuse(event, path, f"the tag {_tag(event.tag)} is not allowed: plain values only")
 
     def _refuse(self, event: Any, path: Path, sentence: str) -> None:
-        self.document.problems.append((path, _place(event), sentence))
+        self.document.problems.append((_place(event), Problem(path, sentence)))
 
     def _stop(self, event: Any, sentence: str) -> NoReturn:
         raise _RefusalError(_place(event), sentence)
@@ -212,6 +205,10 @@ def _not_yaml(error: yaml.MarkedYAMLError) -> _RefusalError:
     problem = safe(error.problem or error.context)
     hint = ": indent with spaces, not with tabs" if "cannot start any token" in problem else ""
     return _RefusalError(place, f"not valid YAML: {problem}{hint}")
+
+
+def _tag(tag: str) -> str:
+    return shown(tag.replace("tag:yaml.org,2002:", "!!"))
 
 
 def _place(event: Any) -> Place:

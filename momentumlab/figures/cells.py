@@ -56,9 +56,7 @@ def tables(runs: Sequence[Trace], pair: tuple[str, str], rest: Sequence[str], me
     groups: dict[tuple[Value, ...], list[Trace]] = {}
     for trace in runs:
         groups.setdefault(tuple(trace.settings.get(key) for key in rest), []).append(trace)
-    order = sorted(
-        groups, key=lambda values: [sort_key(key, value) for key, value in zip(rest, values, strict=True)]
-    )
+    order = sorted(groups, key=lambda values: [sort_key(key, value) for key, value in zip(rest, values, strict=True)])
     return [Table(_name(rest, values), x, y, _grid(groups[values], pair, (x, y), metric)) for values in order]
 
 

@@ -84,9 +84,7 @@ def _explain(axes: Axes, lines: Sequence[Series], best: Series | None) -> None:
     """The legend of a single panel."""
     entries: list[tuple[Line2D, str]] = []
     if best:
-        entries.append(
-            (Line2D([], [], color=style.BLACK, linewidth=2.2), f"best at the end: {best.family.label}")
-        )
+        entries.append((Line2D([], [], color=style.BLACK, linewidth=2.2), f"best at the end: {best.family.label}"))
     if broken := sum(line.broken for line in lines):
         cross = Line2D([], [], linestyle="", marker="X", markersize=9, color=style.QUIET)
         entries.append((cross, f"diverged: {broken} of {len(lines)}"))

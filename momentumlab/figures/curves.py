@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from momentumlab.errors import ConfigError
-from momentumlab.figures import crowd, labels, legends, style, words
+from momentumlab.figures import crowd, labels, legends, marks, style, words
 from momentumlab.figures.looks import MANY, Look, looks
 from momentumlab.figures.series import (
     POINTS,
@@ -33,9 +33,7 @@ _AXES = {"step": "step k", "epoch": "epoch"}
 _SPARSE = 40  # lines with fewer points show them as markers
 
 
-def draw(
-    results: Sequence["Result"], metric: str = "loss", x: str = "step", title: str | None = None
-) -> Figure:
+def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", title: str | None = None) -> Figure:
     """Curves of `metric` for all runs of `results`, which share one problem.
 
     A legend names up to ten families, saying only what differs; more are told apart by a colour bar. Seeds
@@ -105,7 +103,7 @@ def _few(axes: Axes, lines: Sequence[Series], drawn: Sequence[Look], reach: Limi
         looked |= _telling_apart(line, look, reach, place=place, sparse=sparse)
         looked["linewidth"] += 2.4 * above
         handles.append(_curve(axes, line, reach, looked))
-    texts = [_legend_text(line) for line in lines]
+    texts = [marks.named(line.family) for line in lines]
     if len(lines) > 1 or any(texts):
         legends.beside(axes, handles, texts)
 
@@ -146,20 +144,6 @@ def _curve(axes: Axes, line: Series, reach: Limits, looked: dict[str, Any]) -> L
         axes.plot(x[-1:], y[-1:], linestyle="", clip_on=False, **(end | {"zorder": 5}))
         handle |= end
     return Line2D([], [], **handle)
-
-
-def _legend_text(line: Series) -> str:
-    ended = [trace for trace in line.family.traces if trace.broken]
-    parts = [line.family.label] if line.family.label else []
-    if ended:
-        first = min(ended, key=lambda trace: trace.last_step)
-        seeds = len(line.family.traces)
-        parts.append(
-            f"{first.status} at step {first.last_step}"
-            if seeds == 1
-            else f"{len(ended)} of {seeds} seeds {first.status}, the first at step {first.last_step}"
-        )
-    return ", ".join(parts)
 
 
 def _seed_notes(lines: Sequence[Series]) -> list[str]:

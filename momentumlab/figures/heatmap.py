@@ -61,8 +61,9 @@ def _norm(tables: Sequence[Table], runs: Sequence[Trace], metric: str) -> Normal
     low, high = float(values.min()), float(values.max())
     if labels.signed(metric):
         return Normalize(low, high)
-    starts = [start for trace in runs for start in trace.along("step", metric)[1][:1]]
-    high = max(min(high, 10 * float(np.max(starts))), low)
+    first = [trace.along("step", metric)[1] for trace in having(runs, metric)]
+    starts = np.concatenate([run[run > 0][:1] for run in first] or [values])
+    high = max(min(high, 10 * float(starts.max())), low) if len(starts) else high
     positive = values[values > 0]
     if low >= 0 and len(positive) and high > 30 * positive.min():
         return LogNorm(max(float(positive.min()), high * 1e-30), high, clip=False)
@@ -73,13 +74,10 @@ def _panel(axes: Axes, table: Table, norm: Normalize, colours: Colormap, *, alon
     rows, columns = table.values.shape
     finite = np.ma.masked_invalid(table.values)
     if isinstance(norm, LogNorm):
-        finite = np.ma.maximum(
-            finite, float(norm.vmin or 0.0)
-        )  # a loss of exactly zero has the colour of the lowest
+        # A loss of exactly zero has the colour of the lowest.
+        finite = np.ma.maximum(finite, float(norm.vmin or 0.0))
     large = max(rows, columns) <= 2 * _NUMBERED
-    mesh = axes.pcolormesh(
-        np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5, finite, norm=norm, cmap=colours
-    )
+    mesh = axes.pcolormesh(np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5, finite, norm=norm, cmap=colours)
     mesh.set(edgecolors="white" if large else "face", linewidth=1.0 if large else 0.1)
     for where, look in ((np.isinf(table.values), _BROKEN), (np.isnan(table.values), _MISSING)):
         if where.any():
@@ -123,9 +121,7 @@ def _write_numbers(axes: Axes, table: Table, norm: Normalize, colours: Colormap,
             red, green, blue, _ = colours(norm(max(value, float(norm.vmin or 0.0))))
             dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
             ink = "white" if dark else style.INK
-            axes.text(
-                column, row, labels.number(value, 2), ha="center", va="center", color=ink, fontsize=size
-            )
+            axes.text(column, row, labels.number(value, 2), ha="center", va="center", color=ink, fontsize=size)
 
 
 def _name_axes(panels: Sequence[Axes], x: str, y: str) -> None:
@@ -139,10 +135,8 @@ def _name_axes(panels: Sequence[Axes], x: str, y: str) -> None:
             axes.set_ylabel(style.plain(y), fontsize=style.LABEL + 2, parse_math=False, **upright)
 
 
-def _bar(
-    figure: Figure, panels: Sequence[Axes], mesh: QuadMesh, tables: Sequence[Table], *, metric: str
-) -> None:
-    low, high = float(mesh.norm.vmin or 0.0), float(mesh.norm.vmax or 0.0)
+def _bar(figure: Figure, panels: Sequence[Axes], mesh: QuadMesh, tables: Sequence[Table], *, metric: str) -> None:
+    low, high = (float(end or 0.0) for end in mesh.get_clim())
     values = np.concatenate([table.values[np.isfinite(table.values)] for table in tables])
     beyond = "max" if len(values) and values.max() > high else "neither"
     bar = figure.colorbar(mesh, ax=list(panels), pad=0.02, aspect=28, extend=beyond)
@@ -185,9 +179,7 @@ def _mark(axes: Axes, row: int, column: int, *, few: bool) -> Any:
         axes.plot([column], [row], clip_on=False, **star)
         return Line2D([], [], **star)
     for colour, width in ((style.BLACK, 5.0), ("white", 2.0)):
-        frame = Rectangle(
-            (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=5
-        )
+        frame = Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=width, zorder=5)
         axes.add_patch(frame).set_clip_on(False)
     return Patch(facecolor="white", edgecolor=style.BLACK, linewidth=2.0)
 

@@ -3,6 +3,7 @@
 Everything here is plain text; whatever came from a file goes through `safe`.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -71,9 +72,7 @@ def higher_is_better(metric: str) -> bool:
 
 def has_a_best(metric: str) -> bool:
     """Whether one value of a metric is better than another: of speeds and angles none is."""
-    return metric in {"loss", "gradient_norm", "distance", "train_loss", "test_loss"} or higher_is_better(
-        metric
-    )
+    return metric in {"loss", "gradient_norm", "distance", "train_loss", "test_loss"} or higher_is_better(metric)
 
 
 def signed(metric: str) -> bool:
@@ -91,12 +90,15 @@ def power_of_ten(exponent: int) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A number as short as it can be said with `digits` significant ones: 0.9, 1e-5, 128."""
-    text = f"{value:.{digits}g}"
-    if "e" not in text:
-        return text.replace("-", "−")
-    mantissa, exponent = text.split("e")
-    return f"{mantissa}e{int(exponent)}".replace("-", "−")
+    """A number as short as it can be said with `digits` significant ones: 0.9, 430, 1e−5."""
+    rounded = float(f"{value:.{digits}g}")
+    if rounded == 0 or 1e-4 <= abs(rounded) < 1e5:
+        text = f"{rounded:.{max(0, digits - 1 - math.floor(math.log10(abs(rounded) or 1.0)))}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        text = f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
+    return text.replace("-", "−")
 
 
 def distinct(values: Sequence[Value], fewest: int = 4) -> list[str]:
@@ -173,9 +175,7 @@ def _spectrum(objective: Mapping[str, Any]) -> str:
     if objective.get("eigenvalues"):
         values = [number(value) for value in objective["eigenvalues"]]
         return shortened(f"with eigenvalues {', '.join(values)}", 60)
-    return (
-        f"with condition {number(objective.get('condition', 1.0))} in {objective.get('dimension')} dimensions"
-    )
+    return f"with condition {number(objective.get('condition', 1.0))} in {objective.get('dimension')} dimensions"
 
 
 def _model(model: Mapping[str, Any]) -> str:

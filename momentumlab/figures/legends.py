@@ -62,3 +62,9 @@ def fold(text: str, most: int = 26) -> list[str]:
         else:
             lines.append(word)
     return lines
+
+
+def width(texts: Sequence[str]) -> float:
+    """How wide, in inches and about, a legend beside the axes will be."""
+    longest = max((len(line) for text in texts for line in fold(text)), default=0)
+    return (longest * 0.6 + 4.6) * style.NOTE / 72

@@ -34,8 +34,7 @@ def looks(keys: Sequence[str], families: Sequence[Family]) -> list[Look]:
     colours = _colours(leading, families)
     rest = [key for key in keys if key != leading]
     names = [
-        tuple(family.settings.get(key) for key in rest) if rest else index
-        for index, family in enumerate(families)
+        tuple(family.settings.get(key) for key in rest) if rest else index for index, family in enumerate(families)
     ]
     order = list(dict.fromkeys(names))
     places = [order.index(name) for name in names]

@@ -40,9 +40,7 @@ def save(figure: Figure, path: str | Path) -> Path:
             figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
         temporary.replace(path)
     except OSError as error:
-        raise ResultError(
-            f"{safe(path)}: the figure cannot be written: {safe(error.strerror or error)}"
-        ) from error
+        raise ResultError(f"{safe(path)}: the figure cannot be written: {safe(error.strerror or error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return path

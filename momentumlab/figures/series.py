@@ -67,9 +67,7 @@ def _with_band(family: Family, across: Numbers, stacked: Numbers, first: float) 
     ordered = np.sort(stacked, axis=0)  # nan last
     counts = (~np.isnan(ordered)).sum(axis=0)
     middle = (_rank(ordered, (counts - 1) // 2) + _rank(ordered, counts // 2)) / 2
-    low, high = (
-        _rank(ordered, np.round(share * (counts - 1)).astype(int)) for share in (low_share, high_share)
-    )
+    low, high = (_rank(ordered, np.round(share * (counts - 1)).astype(int)) for share in (low_share, high_share))
     alive = int(np.argmin(np.isfinite(middle))) if not np.isfinite(middle).all() else len(middle)
     ended = alive < len(middle) or all(trace.broken for trace in family.traces)
     return Series(family, across[:alive], middle[:alive], low[:alive], high[:alive], ended, first)
@@ -159,9 +157,7 @@ def _logarithmic(lines: Sequence[Series], values: Numbers) -> Limits:
 def _linear(lines: Sequence[Series], values: Numbers, metric: str) -> Limits:
     """All of the runs that ended well; of those that flew away as much again. Ten times the usual size bounds everything."""
     if metric.endswith("accuracy"):
-        return Limits(
-            max(0.0, float(values.min()) - 0.03), min(1.02, float(values.max()) + 0.03), False, (None, None)
-        )
+        return Limits(max(0.0, float(values.min()) - 0.03), min(1.02, float(values.max()) + 0.03), False, (None, None))
     calm = [line.y for line in lines if not line.broken] or [line.y[:1] for line in lines]
     inner = np.concatenate([*calm, *(line.y[:1] for line in lines)])
     scale = 10 * _usual_size(lines, metric)
@@ -171,9 +167,7 @@ def _linear(lines: Sequence[Series], values: Numbers, metric: str) -> Limits:
         low, high = max(low - around, float(values.min())), min(high + around, float(values.max()))
     room = 0.05 * ((high - low) or abs(high) or 1.0)
     cut = (low if values.min() < low else None, high if values.max() > high else None)
-    return Limits(
-        low if cut[0] is not None else low - room, high if cut[1] is not None else high + room, False, cut
-    )
+    return Limits(low if cut[0] is not None else low - room, high if cut[1] is not None else high + room, False, cut)
 
 
 def _usual_size(lines: Sequence[Series], metric: str) -> float:

@@ -117,23 +117,31 @@ def _drawable(letter: str) -> bool:
     return letter in "\n " or any(face.get_char_index(ord(letter)) for face in faces)
 
 
-def canvas(title: str, notes: Sequence[str] = ()) -> Figure:
-    """An empty figure under its title and its notes (what was held fixed, how to read it), each wrapped to its width."""
+def canvas(title: str, notes: Sequence[str] = (), formula: str = "") -> Figure:
+    """An empty figure under its title, our own `formula` in mathtext, and notes (what was held fixed, how to read it)."""
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    inches = HEIGHT - 0.14
-    for text, size, weight, most in (
-        (title, TITLE, "bold", 2),
-        *((note, NOTE, "normal", 2) for note in notes),
-    ):
-        lines = wrapped(plain(text), size, most, bold=weight == "bold")
-        style: dict[str, Any] = {"fontsize": size, "fontweight": weight, "parse_math": False}
-        style |= {"color": INK if weight == "bold" else QUIET, "va": "top", "linespacing": 1.2}
-        figure.text(0.015, inches / HEIGHT, "\n".join(lines), **style)
-        inches -= len(lines) * size * 1.32 / 72 + 0.03
+    top = _written(figure, wrapped(plain(title), TITLE, 2, bold=True), 0.14, size=TITLE, color=INK, fontweight="bold")
+    if formula:
+        top = _written(figure, [formula], top, size=NOTE + 1, color=INK, parse_math=True)
+    for note in notes:
+        top = _written(figure, wrapped(plain(note), NOTE, 2), top, size=NOTE, color=QUIET)
     engine: Any = figure.get_layout_engine()
-    engine.set(rect=(0.006, 0.006, 0.988, (inches - 0.03) / HEIGHT - 0.006), w_pad=0.05, h_pad=0.05)
+    engine.set(rect=(0.006, 0.006, 0.988, 1 - (top + 0.06) / HEIGHT), w_pad=0.05, h_pad=0.05)
     return figure
+
+
+def _written(figure: Figure, lines: Sequence[str], top: float, *, size: float, **options: Any) -> float:
+    """Write lines `top` inches below the upper edge; where the next may begin comes back."""
+    style: dict[str, Any] = {"parse_math": False, "va": "top", "linespacing": 1.2, "fontsize": size} | options
+    figure.text(0.015, 1 - top / HEIGHT, "\n".join(lines), **style)
+    return top + len(lines) * size * 1.32 / 72 + 0.03 + (0.05 if style["parse_math"] else 0.0)
+
+
+def height_left(figure: Figure) -> float:
+    """Inches that the title and the notes leave to the axes and what stands around them."""
+    engine: Any = figure.get_layout_engine()
+    return float(engine.get()["rect"][3]) * HEIGHT
 
 
 def panels(figure: Figure, count: int) -> list[Axes]:

@@ -164,9 +164,7 @@ def having(runs: Sequence[Trace], metric: str) -> list[Trace]:
     guess = nearest(metric, known)
     meant = f" Did you mean {guess!r}?" if guess else ""
     where = labels.listed(sorted({trace.origin for trace in runs})[:3])
-    raise ConfigError(
-        f"metric {safe(metric)!r} was not recorded in {where}. Recorded are {', '.join(known)}.{meant}"
-    )
+    raise ConfigError(f"metric {safe(metric)!r} was not recorded in {where}. Recorded are {', '.join(known)}.{meant}")
 
 
 def differing(runs: Sequence[Trace]) -> list[str]:
@@ -194,9 +192,7 @@ def families(runs: Sequence[Trace]) -> tuple[list[str], list[Family]]:
         keys = [*keys, "seed"] if len(seeds) > 1 else keys
     texts = {key: _texts(runs, key) for key in keys}
     made = [Family(_label(group[0], keys, texts), group[0].settings, tuple(group)) for group in groups]
-    return keys, sorted(
-        made, key=lambda family: [sort_key(key, family.settings.get(key)) for key in _sorting(keys)]
-    )
+    return keys, sorted(made, key=lambda family: [sort_key(key, family.settings.get(key)) for key in _sorting(keys)])
 
 
 def _grouped(runs: Sequence[Trace], keys: Sequence[str]) -> list[list[Trace]]:
@@ -235,7 +231,5 @@ def _label(trace: Trace, keys: Sequence[str], texts: Mapping[str, Mapping[Value,
     said = {key: trace.settings.get(key) for key in keys}
     if said.get("rule") == "sgd":  # it has no γ and knows no form
         said = {key: value for key, value in said.items() if key not in {"gamma", "form"}}
-    parts = [
-        labels.setting(key, value, texts[key][value]) for key, value in said.items() if value is not None
-    ]
+    parts = [labels.setting(key, value, texts[key][value]) for key, value in said.items() if value is not None]
     return ", ".join(parts)

@@ -72,8 +72,8 @@ class Momentum(torch.optim.Optimizer):
         return loss
 
     def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        assert parameter.grad is not None
         gradient = -parameter.grad if group["maximize"] else parameter.grad
-        assert gradient is not None
         if group["weight_decay"]:
             gradient = gradient.add(parameter, alpha=group["weight_decay"])
         if not group["momentum"]:
@@ -85,7 +85,7 @@ class Momentum(torch.optim.Optimizer):
 
     @staticmethod
     def _torch_step(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-        buffer = state.get("momentum_buffer")
+        buffer: Tensor | None = state.get("momentum_buffer")
         if buffer is None:
             buffer = state["momentum_buffer"] = gradient.clone()
         else:
@@ -94,7 +94,7 @@ class Momentum(torch.optim.Optimizer):
 
     @staticmethod
     def _classical_step(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-        velocity = state.get("velocity")
+        velocity: Tensor | None = state.get("velocity")
         if velocity is None and state.get("momentum_buffer") is not None:
             # From a state_dict of torch's form: the velocity that moved θ last was lr·b.
             velocity = state["velocity"] = group["lr"] * state.pop("momentum_buffer")
@@ -104,7 +104,7 @@ class Momentum(torch.optim.Optimizer):
             velocity.mul_(group["momentum"]).add_(gradient, alpha=group["lr"] * (1 - group["dampening"]))
         if not group["nesterov"]:
             return velocity
-        return (group["momentum"] * velocity).add_(gradient, alpha=group["lr"])
+        return velocity.mul(group["momentum"]).add_(gradient, alpha=group["lr"])
 
 
 def _check(group: dict[str, Any]) -> None:

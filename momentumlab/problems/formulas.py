@@ -52,7 +52,8 @@ class ObjectiveProblem:
 
     def _random_start(self, seed: int) -> npt.NDArray[np.float64]:
         low, high = np.array(self.objective.domain).T
-        return stream(seed, START).uniform(low, high)
+        start: npt.NDArray[np.float64] = stream(seed, START).uniform(low, high)
+        return start
 
 
 class _ObjectiveFeed:

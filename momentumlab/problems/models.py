@@ -77,8 +77,8 @@ class ModelProblem:
         self.arrays = TorchArrays(train.dtype, train.device)
         self.dataset = dataset
         self.loss_name = loss
-        outputs = dataset.classes if loss == "cross_entropy" else dataset.y.shape[1]
-        self.sizes = (dataset.x.shape[1], *getattr(specification, "hidden", ()), outputs)
+        outputs = dataset.classes if dataset.classes is not None else int(dataset.y.shape[1])
+        self.sizes: tuple[int, ...] = (dataset.x.shape[1], *getattr(specification, "hidden", ()), outputs)
         self.activation_name: str = getattr(specification, "activation", "relu")
         self.parameters = _parameters(self.sizes)
         self.x, self.y = self._tensors(dataset.x, dataset.y)
@@ -92,7 +92,7 @@ class ModelProblem:
         self.evaluations = tuple(f"{part}_{kind}" for part in self._parts for kind in kinds)
         self._alone_differs = train.threads > 1 or 1 in (*self.sizes, len(self.x) % self.batch_size, self.batch_size)
         self._start = specification.start
-        self.stack_limit = max(1, min(4096, _STACK_BYTES // self._bytes_of_a_run(self.batch_size)))
+        self.stack_limit = max(1, min(4096, _STACK_BYTES // self._bytes_of_a_run()))
 
     def start(self, seeds: Sequence[int]) -> Tensor:
         if self._start is not None:
@@ -164,9 +164,9 @@ class ModelProblem:
 
     def _layers(self, theta: Tensor) -> list[tuple[Tensor, Tensor]]:
         # Views into θ: weight (run, output, input) and bias (run, 1, output) of every layer.
-        pieces = iter(theta.split([parameter.size for parameter in self.parameters], dim=1))
+        pieces = iter(torch.split(theta, [parameter.size for parameter in self.parameters], dim=1))
         return [
-            (next(pieces).unflatten(1, (outputs, inputs)), next(pieces).unsqueeze(1))
+            (next(pieces).view(-1, outputs, inputs), next(pieces).unsqueeze(1))
             for inputs, outputs in pairwise(self.sizes)
         ]
 
@@ -175,7 +175,8 @@ class ModelProblem:
     ) -> tuple[list[Tensor], list[Tensor]]:
         # What goes into every layer and what comes out of it before the activation.
         activation = ACTIVATIONS[self.activation_name].forward
-        inputs, before = [x], []
+        inputs: list[Tensor] = [x]
+        before: list[Tensor] = []
         for weight, bias in layers:
             if before:
                 inputs.append(activation(before[-1]))
@@ -204,7 +205,7 @@ class ModelProblem:
         loss = theta.new_zeros(runs, dtype=torch.float64)
         right = theta.new_zeros(runs, dtype=torch.float64)
         layers = self._layers(theta)
-        for x_part, y_part in zip(x.split(size), y.split(size), strict=True):
+        for x_part, y_part in zip(torch.split(x, size), torch.split(y, size), strict=True):
             inputs, targets = x_part.expand(runs, -1, -1), y_part.expand(runs, *y_part.shape)
             output = self._forward(layers, inputs)[1][-1]
             loss += LOSSES[self.loss_name](output, targets)[0].double() * len(x_part)
@@ -219,9 +220,10 @@ class ModelProblem:
         # By the experiment alone, not by how many runs are here: another split would give other bits.
         return max(1, _EVALUATION_BYTES // (self.stack_limit * sum(self.sizes) * 8))
 
-    def _bytes_of_a_run(self, batch_size: int) -> int:
+    def _bytes_of_a_run(self) -> int:
         parameters = sum(parameter.size for parameter in self.parameters)
-        return (4 * parameters + 2 * batch_size * sum(self.sizes)) * np.dtype(self.arrays.dtype).itemsize
+        numbers = 4 * parameters + 2 * self.batch_size * sum(self.sizes)
+        return numbers * int(np.dtype(self.arrays.dtype).itemsize)
 
 
 class Batches:

@@ -46,13 +46,40 @@ class Feed(Protocol):
 class Problem(Protocol):
     """What is minimised: a model with data and a loss, or an objective."""
 
-    arrays: Arrays
-    parameters: tuple[Parameter, ...]
-    minima: tuple[tuple[float, ...], ...]  # the known minima, each a θ; () where none is known
-    stack_limit: int  # how many runs are advanced at once: a function of the experiment alone
-    has_loss: bool
-    steps_per_epoch: int | None  # None where nothing is repeated in epochs
-    evaluations: tuple[str, ...]  # names of what `evaluate` returns, () where nothing is evaluated
+    @property
+    def arrays(self) -> Arrays:
+        """The array library of its stacks."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The tensors that θ consists of, in order."""
+        ...
+
+    @property
+    def minima(self) -> tuple[tuple[float, ...], ...]:
+        """The known minima, each a θ; () where none is known."""
+        ...
+
+    @property
+    def stack_limit(self) -> int:
+        """How many runs are advanced at once: a function of the experiment alone."""
+        ...
+
+    @property
+    def has_loss(self) -> bool:
+        """Whether there is a landscape."""
+        ...
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """None where nothing is repeated in epochs."""
+        ...
+
+    @property
+    def evaluations(self) -> tuple[str, ...]:
+        """The names of what `evaluate` gives, () where nothing is evaluated."""
+        ...
 
     def start(self, seeds: Sequence[int]) -> Array:
         """θ₀ of every seed, (run, parameter)."""

@@ -1,0 +1,149 @@
+"""The landscape of an objective with the paths of all runs: contours in the plane, a curve for one parameter."""
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from momentumlab.errors import ConfigError
+from momentumlab.figures import labels, legends, marks, style, valley, words
+from momentumlab.figures.looks import MANY, Look, Scale, bar_key, looks
+from momentumlab.figures.paths import Box, leaving, length, need_paths, path, until_gone, view, widened
+from momentumlab.figures.traces import Family, Numbers, Trace, differing, families, traces
+from momentumlab.problems.objectives import OBJECTIVES, Objective, build
+from momentumlab.text import safe
+
+if TYPE_CHECKING:
+    from momentumlab.results.reader import Result
+
+_GROUND = LinearSegmentedColormap.from_list("ground", ["#FFFFFF", "#D5DCE3", "#9AA9B8", "#66788A"])
+_LEVELS = 14
+_LONG = 6  # views: longer paths have markers in place of dashes
+_SAME_GROUND = {"objective.start", "objective.noise"}
+
+
+def draw(results: Sequence["Result"], title: str | None = None) -> Figure:
+    """J with the paths of all runs on it; ConfigError where there is no objective of one or two parameters."""
+    objective = landscape_of(results[0].experiment)
+    every = traces(results)
+    runs = need_paths(every, objective.dimension)
+    _one_landscape(runs)
+    keys, groups = families(runs)
+    notes = [words.fixed(runs, keys), words.remarks(every, runs, "path")]
+    title = title or words.title(results)
+    if objective.dimension == 1:
+        return valley.draw(objective, keys, groups, title, notes)
+    return _plane(objective, keys, groups, title, notes)
+
+
+def landscape_of(experiment: Mapping[str, Any]) -> Objective:
+    """The objective of an experiment; ConfigError in words where there is no landscape to draw."""
+    described = experiment.get("objective")
+    if not described:
+        raise ConfigError(
+            "a landscape needs an objective, and this experiment trains a model: draw curves or a heat map"
+        )
+    if described.get("kind") not in OBJECTIVES:
+        raise ConfigError(f"{safe(described.get('kind'))} has no landscape: draw forces or curves")
+    objective = build(SimpleNamespace(**({"eigenvalues": None} | dict(described))))
+    if objective.dimension > 2:
+        raise ConfigError(
+            f"a landscape needs one or two parameters, and this objective has {objective.dimension}: draw curves"
+        )
+    return objective
+
+
+def _one_landscape(runs: Sequence[Trace]) -> None:
+    bent = [key for key in differing(runs) if key.startswith("objective.") and key not in _SAME_GROUND]
+    if bent:
+        raise ConfigError(f"the runs differ in {safe(bent[0])}, so each has a landscape of its own: draw curves")
+
+
+def _plane(objective: Objective, keys: Sequence[str], groups: Sequence[Family], title: str, notes: list[str]) -> Figure:
+    paths = [path(trace, 2) for family in groups for trace in family.traces]
+    minima = np.array(objective.minima).reshape(-1, 2)
+    box = view(Box(*np.array(objective.domain).T), paths, minima)
+    gone = sum(not trace.broken and not box.holds(path(trace, 2)[-1]) for family in groups for trace in family.traces)
+    notes = [*notes, f"{labels.counted(gone, 'run')} left the picture" if gone else ""]
+    figure = style.canvas(title, words.gathered(notes), f"J(x, y) = {objective.formula}")
+    texts = marks.entries(groups, [{}] * len(groups) if 1 < len(groups) <= MANY else [], minima=True)[1]
+    ratio = _ratio(figure, texts, bar=len(groups) > MANY)
+    box = widened(box, ratio) or box
+    axes = figure.add_subplot()
+    _ground(figure, axes, objective, box)
+    axes.set_aspect("equal" if np.isclose(box.size[0] / box.size[1], ratio) else "auto")
+    for point in minima[box.holds(minima)]:
+        marks.minimum(axes, point)
+    lines = _paths(figure, axes, keys, groups, box)
+    legends.beside(axes, *marks.entries(groups, lines if 1 < len(groups) <= MANY else [], minima=bool(len(minima))))
+    return figure
+
+
+def _ratio(figure: Figure, texts: Sequence[str], *, bar: bool) -> float:
+    """Width to height, about, of the room that the colour bars, the legend and the labels leave to the axes."""
+    width = style.WIDTH - 2.2 - legends.width(texts) - (1.3 if bar else 0.0)
+    return width / (style.height_left(figure) - 0.75)
+
+
+def _ground(figure: Figure, axes: Axes, objective: Objective, box: Box) -> None:
+    """Filled contours of J, low ground light."""
+    sides = zip(box.low, box.high, (180, 130), strict=True)
+    x, y = (np.linspace(low, high, count) for low, high, count in sides)
+    points = np.stack(np.meshgrid(x, y), axis=-1)
+    heights = objective.value(points.reshape(-1, 2), np).reshape(points.shape[:2])
+    levels = _levels(objective, heights)
+    ground = axes.contourf(x, y, heights, levels, cmap=_GROUND, norm=BoundaryNorm(levels, 256), zorder=0)
+    axes.contour(x, y, heights, levels[1:-1], colors="white", linewidths=0.8, zorder=0.5)
+    bar = figure.colorbar(ground, ax=axes, location="left", pad=0.02, aspect=28)
+    shown = levels[:: max(1, len(levels) // 7)]
+    bar.set_ticks(list(shown), labels=labels.distinct(shown.tolist(), 2))
+    bar.minorticks_off()
+    bar.set_label("J(θ)", fontsize=style.LABEL)
+    bar.outline.set_edgecolor(style.PALE)
+    axes.set(xlim=(box.low[0], box.high[0]), ylim=(box.low[1], box.high[1]), xlabel="θ₀ = x", ylabel="θ₁ = y")
+
+
+def _levels(objective: Objective, heights: Numbers) -> Numbers:
+    """Heights of the contours: equal factors above the lowest ground where J spans decades, else equal steps."""
+    minima = np.array(objective.minima).reshape(-1, objective.dimension)
+    floor = float(min(heights.min(), *objective.value(minima, np))) if len(minima) else float(heights.min())
+    above = heights - floor
+    top, usual = float(above.max()), float(np.quantile(above, 0.03))
+    if len(minima) and top > 100 * usual:
+        return np.concatenate([[floor], floor + np.geomspace(max(usual, 1e-5 * top), top, _LEVELS - 1)])
+    return floor + np.linspace(0.0, top or 1.0, _LEVELS)
+
+
+def _paths(figure: Figure, axes: Axes, keys: Sequence[str], groups: Sequence[Family], box: Box) -> list[dict[str, Any]]:
+    """Every run's path, the longest below the others; how each family's line looks comes back."""
+    key = bar_key(keys, groups) if len(groups) > MANY else None
+    scale = Scale(key, [family.settings[key] for family in groups]) if key else None
+    drawn = [Look(scale.colour(family.settings[scale.key])) for family in groups] if scale else looks(keys, groups)
+    lengths = [max(length(box, path(trace, 2)) for trace in family.traces) for family in groups]
+    small = len(groups) > MANY
+    lines = [
+        {"color": look.colour, "linewidth": 0.9} if small else marks.line(look, long=far > _LONG)
+        for look, far in zip(drawn, lengths, strict=True)
+    ]
+    for order, place in enumerate(np.argsort(lengths)[::-1]):
+        for trace in groups[place].traces:
+            _path(axes, trace, lines[place] | {"zorder": 2 + order / len(groups)}, box, small=small)
+    if scale:
+        scale.bar(figure, axes)
+    return lines
+
+
+def _path(axes: Axes, trace: Trace, line: dict[str, Any], box: Box, *, small: bool) -> None:
+    points = path(trace, 2)
+    drawn = until_gone(box, points) if trace.broken else points
+    axes.plot(*box.near(drawn).T, markevery=max(len(drawn) // 12, 1), **line)
+    marks.start(axes, points[0])
+    crossing = leaving(box, points)
+    if trace.broken:
+        marks.cross(axes, points[-1].tolist() if crossing is None else crossing.tolist(), line["color"])
+    elif crossing is None:
+        marks.end(axes, points[-1], line["color"], small=small)

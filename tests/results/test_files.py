@@ -1,0 +1,25 @@
+import os
+
+import pytest
+
+from momentumlab.errors import ResultError
+from momentumlab.results.files import write_whole
+
+
+def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    path = tmp_path / "manifest.json"
+    write_whole(path, "old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResultError, match="manifest.json: no space left on device"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_refusal_of_the_disk_is_said_in_words(tmp_path):
+    with pytest.raises(ResultError, match="no such file or directory"):
+        write_whole(tmp_path / "none" / "x", "text")

@@ -1,0 +1,82 @@
+"""What lies in a folder is read, and what cannot be read is named with its reason."""
+
+import json
+import shutil
+
+import pytest
+
+import momentumlab
+from momentumlab.errors import ConfigError, ResultError
+from momentumlab.results.reader import find, load
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return momentumlab.sweep("rosenbrock", gamma=[0, 0.9], set={"train.steps": 5}, runs=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def copy(result, tmp_path):
+    folder = tmp_path / "runs" / result.name
+    shutil.copytree(result.folder, folder)
+    return folder
+
+
+def test_a_result_is_columns_of_arrays(result):
+    again = load(result.folder)
+    assert again.finished
+    assert again.runs["gamma"].tolist() == [0, 0.9]
+    assert again.rows(1)["step"].tolist() == [0, 1, 2, 3, 4, 5]
+    assert again.experiment["objective"]["kind"] == "rosenbrock"
+    assert "2 runs, 2 finished" in repr(again)
+
+
+def test_find_reads_every_result_below_and_names_what_it_skips(copy):
+    for name in ("broken", "newer", "other"):
+        shutil.copytree(copy, copy.parent / "deeper" / name)
+    (copy.parent / "deeper" / "broken" / "metrics.csv").write_text("run,step\n0\n")
+    manifest = json.loads((copy / "manifest.json").read_text()) | {"schema": 99}
+    (copy.parent / "deeper" / "newer" / "manifest.json").write_text(json.dumps(manifest))
+    results, skipped = find([copy.parent, copy])
+    assert [result.name for result in results] == ["other", copy.name]
+    assert len(skipped) == 2
+    assert "broken/metrics.csv:2: 1 fields, expected 2" in skipped[0]
+    assert "newer momentumlab (schema 99" in skipped[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("manifest.json", "{", "not JSON"),
+        ("manifest.json", "[]", "not the manifest"),
+        ("manifest.json", '{"schema": "x", "state": 1}', "not the manifest"),
+        ("runs.csv", "", "empty"),
+        ("metrics.csv", b"run\xff\n", "not UTF-8"),
+        ("experiment.yaml", "3", "not an experiment"),
+        ("metrics.csv", None, "missing"),
+    ],
+)
+def test_a_damaged_result_is_refused_with_the_file_and_the_reason(copy, name, content, words):
+    path = copy / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ResultError, match=words) as refused:
+        load(copy)
+    assert name in str(refused.value)
+
+
+def test_a_path_without_results_is_refused_with_what_to_do(tmp_path):
+    with pytest.raises(ConfigError, match="no such folder"):
+        find([tmp_path / "none"])
+    with pytest.raises(ConfigError, match="momentumlab sweep"):
+        find([tmp_path])
+
+
+def test_a_link_to_a_result_is_not_followed(copy, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "link").symlink_to(copy, target_is_directory=True)
+    with pytest.raises(ConfigError, match="no result"):
+        find([other])
