@@ -75,9 +75,7 @@ def imports(path: Path, *, late: bool = True) -> frozenset[str]:
     package = dotted(path) if path.name == "__init__.py" else dotted(path).rpartition(".")[0]
     body = ast.parse(path.read_text(encoding="utf-8")).body
     if dotted(path) in DOORS:
-        body = [
-            node for node in body if not (isinstance(node, ast.FunctionDef) and node.name == "__getattr__")
-        ]
+        body = [node for node in body if not (isinstance(node, ast.FunctionDef) and node.name == "__getattr__")]
     nodes = [inner for node in body for inner in running(node, late)]
     return frozenset(name for node in nodes for name in imported(node, package))
 
@@ -217,12 +215,8 @@ def test_an_upward_import_would_be_found(tmp_path: Path, monkeypatch: pytest.Mon
 
     found = {name: upward(path) for name, path in modules().items()}
 
-    assert found.pop("momentumlab.errors") == [
-        "momentumlab.errors (layer 0) imports momentumlab.lab (layer 6)"
-    ]
-    assert found.pop("momentumlab.text") == [
-        "momentumlab.text (layer 0) imports momentumlab.errors (layer 0)"
-    ]
+    assert found.pop("momentumlab.errors") == ["momentumlab.errors (layer 0) imports momentumlab.lab (layer 6)"]
+    assert found.pop("momentumlab.text") == ["momentumlab.text (layer 0) imports momentumlab.errors (layer 0)"]
     assert found.pop("momentumlab.results.reader") == [
         "momentumlab.results.reader (layer 3) imports momentumlab.lab (layer 6)"
     ]
@@ -248,9 +242,7 @@ def test_the_door_opens_without_heavy_libraries(arguments: tuple[str, ...]) -> N
     assert not loaded & {"torch", "numpy", "matplotlib"}
 
 
-@pytest.mark.parametrize(
-    "module", ["momentumlab.experiment", "momentumlab.results.reader", "momentumlab.figures"]
-)
+@pytest.mark.parametrize("module", ["momentumlab.experiment", "momentumlab.results.reader", "momentumlab.figures"])
 def test_what_plot_needs_loads_without_torch(module: str) -> None:
     loaded = loaded_by("-c", f"import {module}")
 

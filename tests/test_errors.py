@@ -15,9 +15,7 @@ def test_every_error_is_caught_by_the_root(error: type[Exception]) -> None:
     assert issubclass(error, MomentumLabError)
 
 
-@pytest.mark.parametrize(
-    ("error", "code"), [(MomentumLabError, 1), (ConfigError, 2), (DataError, 2), (ResultError, 1)]
-)
+@pytest.mark.parametrize(("error", "code"), [(MomentumLabError, 1), (ConfigError, 2), (DataError, 2), (ResultError, 1)])
 def test_an_error_has_the_exit_code_of_the_contract(error: type[MomentumLabError], code: int) -> None:
     assert error("why").exit_code == code
 

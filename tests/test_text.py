@@ -13,9 +13,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "linreg", "γ = 0.9, η·∇J(θ) − ½", "动量：东，然后南", "naïve café", "🙂", "a b"]
-)
+@pytest.mark.parametrize("text", ["", "linreg", "γ = 0.9, η·∇J(θ) − ½", "动量：东，然后南", "naïve café", "🙂", "a b"])
 def test_ordinary_text_is_left_as_it_is(text: str) -> None:
     assert safe(text) == text
 

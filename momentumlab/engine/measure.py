@@ -1,6 +1,7 @@
 """What is measured at a step: numbers per run, from what the stack sees there."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,29 +9,24 @@ import numpy.typing as npt
 from momentumlab.arrays import Array, Arrays
 from momentumlab.engine.stack import Look
 
-Columns = dict[str, npt.NDArray[np.generic]]
+Numbers = npt.NDArray[Any]
+Columns = dict[str, Numbers]
 
 
 def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vectors: bool) -> Columns:
     """One row a run: loss, norms, cosine, distance, γ, η and, if asked for, θ, ∇J and v.
 
-    Columns that never apply (no landscape, no known minimum) are absent. Norms are free of overflow and underflow inside.
+    Columns that never apply (no landscape, no known minimum) are absent.
     """
-    gradient, velocity = arrays.wide(look.gradient), arrays.wide(look.velocity)
-    gradient_norm, velocity_norm = norm(gradient, arrays), norm(velocity, arrays)
-    measured = {
-        "gradient_norm": gradient_norm,
-        "velocity_norm": velocity_norm,
-        "cosine": cosine(gradient, velocity, arrays),
+    measured: Columns = {} if look.loss is None else {"loss": arrays.numpy(look.loss).copy()}
+    measured |= {
+        "gradient_norm": norm(look.gradient, arrays),
+        "velocity_norm": norm(look.velocity, arrays),
+        "cosine": cosine(look.gradient, look.velocity, arrays),
     }
-    if look.loss is not None:
-        measured = {"loss": look.loss} | measured
     if minima:
-        measured["distance"] = distance(arrays.wide(look.theta), minima, arrays)
-    columns: Columns = {
-        name: arrays.numpy(values).astype(arrays.dtype) for name, values in measured.items()
-    }
-    columns |= {"gamma": look.gamma, "eta": look.eta}
+        measured["distance"] = distance(look.theta, minima, arrays)
+    columns: Columns = {**measured, "gamma": look.gamma, "eta": look.eta}
     if vectors:
         for name, vector in (("theta", look.theta), ("gradient", look.gradient), ("velocity", look.velocity)):
             numbers = arrays.numpy(vector).copy()
@@ -38,31 +34,44 @@ def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vecto
     return columns
 
 
-def norm(vector: Array, arrays: Arrays) -> Array:
-    """‖vector‖ of every run, (run, parameter) -> (run,), float64: scaled, so that squares neither overflow nor vanish."""
-    scale = _scale(vector, arrays)
-    scaled = vector / scale[:, None]
-    return scale * (scaled * scaled).sum(-1) ** 0.5
+def norm(vector: Array, arrays: Arrays) -> Numbers:
+    """‖vector‖ of every run, (run, parameter) -> (run,), of the vector's dtype.
+
+    Where squares overflow or vanish in the dtype, that run's norm is taken anew from numbers scaled by the largest of them.
+    """
+    lengths = arrays.numpy(arrays.norm(vector)).copy()
+    for row in _beyond_squares(lengths):
+        numbers, scale = _scaled(arrays.numpy(vector[int(row)]))
+        lengths[row] = scale * np.sqrt((numbers * numbers).sum())
+    return lengths
 
 
-def cosine(one: Array, other: Array, arrays: Arrays) -> Array:
-    """cos of the angle between two vectors of every run, (run,), float64; nan where one of them is zero."""
-    one = one / _scale(one, arrays)[:, None]
-    other = other / _scale(other, arrays)[:, None]
-    lengths = ((one * one).sum(-1) * (other * other).sum(-1)) ** 0.5
-    return ((one * other).sum(-1) / lengths).clip(-1.0, 1.0)
+def cosine(one: Array, other: Array, arrays: Arrays) -> Numbers:
+    """cos of the angle between two vectors of every run, (run,); nan where one of them is zero."""
+    lengths = arrays.numpy(arrays.norm(one)).copy(), arrays.numpy(arrays.norm(other)).copy()
+    cosines = arrays.numpy((one * other).sum(-1)) / (lengths[0] * lengths[1])
+    for row in np.union1d(_beyond_squares(lengths[0]), _beyond_squares(lengths[1])):
+        first, second = (_scaled(arrays.numpy(vector[int(row)]))[0] for vector in (one, other))
+        cosines[row] = (first * second).sum() / np.sqrt((first * first).sum() * (second * second).sum())
+    clipped: Numbers = cosines.clip(-1, 1)
+    return clipped
 
 
-def distance(theta: Array, minima: Sequence[Sequence[float]], arrays: Arrays) -> Array:
-    """‖θ − θ*‖ to the nearest of the known minima θ*, (run,), float64."""
-    away = [norm(theta - arrays.wide(arrays.array(minimum)), arrays) for minimum in minima]
-    nearest = away[0]
-    for candidate in away[1:]:
-        nearest = arrays.module.where(candidate < nearest, candidate, nearest)
+def distance(theta: Array, minima: Sequence[Sequence[float]], arrays: Arrays) -> Numbers:
+    """‖θ − θ*‖ to the nearest of the known minima θ*, (run,)."""
+    nearest: Numbers = np.min([norm(theta - arrays.array(minimum), arrays) for minimum in minima], axis=0)
     return nearest
 
 
-def _scale(vector: Array, arrays: Arrays) -> Array:
-    largest = arrays.largest(vector)
-    usable = (largest > 0) & (largest < float("inf"))
-    return arrays.module.where(usable, largest, arrays.module.ones_like(largest))
+def _beyond_squares(lengths: Numbers) -> npt.NDArray[np.intp]:
+    # The rows whose squared numbers may have overflowed or lost digits: far from 1 as the dtype goes.
+    limits = np.finfo(lengths.dtype)
+    tiny, huge = limits.tiny**0.5 / limits.eps, limits.max**0.5
+    return np.flatnonzero(~((lengths > tiny) & (lengths < huge)))
+
+
+def _scaled(vector: Numbers) -> tuple[Numbers, float]:
+    numbers = vector.astype(np.float64)
+    largest = np.abs(numbers).max()
+    scale = largest if 0 < largest < np.inf else 1.0
+    return numbers / scale, scale

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Literal
 
 from momentumlab.experiment.ranges import Keys
 from momentumlab.experiment.schema_data import Data, training_samples
+from momentumlab.experiment.schema_objectives import Objective
 from momentumlab.text import shown
 
 if TYPE_CHECKING:
     from momentumlab.experiment.schema import Experiment
 
-Problem = tuple[Keys, str]
+Disagreement = tuple[Keys, str]
 _Loss = Literal["mse", "cross_entropy"]
 
 MODEL_LOSS: dict[str, _Loss] = {"linear": "mse", "softmax": "cross_entropy"}
@@ -19,10 +20,11 @@ TARGETS = {"mse": "numbers as targets", "cross_entropy": "classes as targets"}
 MODELS = {"mse": "linear or mlp", "cross_entropy": "softmax or mlp"}
 
 
-def disagreements(experiment: "Experiment") -> list[Problem]:
+def disagreements(experiment: "Experiment") -> list[Disagreement]:
     """(keys, whole sentence) for everything in which two sections contradict each other."""
-    checks = _of_objective if experiment.objective is not None else _of_model
-    return [*_one_problem(experiment), *checks(experiment)]
+    if experiment.objective is not None:
+        return [*_one_problem(experiment), *_of_objective(experiment, experiment.objective)]
+    return [*_one_problem(experiment), *_of_model(experiment)]
 
 
 def resolved_loss(experiment: "Experiment") -> _Loss | None:
@@ -33,7 +35,7 @@ def resolved_loss(experiment: "Experiment") -> _Loss | None:
     return experiment.loss or by_kind or "mse"
 
 
-def _one_problem(experiment: "Experiment") -> Iterator[Problem]:
+def _one_problem(experiment: "Experiment") -> Iterator[Disagreement]:
     if experiment.objective is not None:
         for key in ("data", "model", "loss"):
             if getattr(experiment, key) is not None:
@@ -46,11 +48,8 @@ def _one_problem(experiment: "Experiment") -> Iterator[Problem]:
         yield (), "a model without data: add some such as data: {kind: line}"
 
 
-def _of_objective(experiment: "Experiment") -> Iterator[Problem]:
-    objective, train = experiment.objective, experiment.train
-    if objective is None:
-        return
-    start, dimension = objective.start, objective.dimension
+def _of_objective(experiment: "Experiment", objective: Objective) -> Iterator[Disagreement]:
+    train, start, dimension = experiment.train, objective.start, objective.dimension
     if isinstance(start, list) and len(start) != dimension:
         yield ("objective", "start"), f"got {shown(start)}, must be {_numbers(dimension)}"
     if train.epochs is not None:
@@ -71,7 +70,7 @@ def _numbers(count: int) -> str:
     return "1 number" if count == 1 else f"{count} numbers"
 
 
-def _of_model(experiment: "Experiment") -> Iterator[Problem]:
+def _of_model(experiment: "Experiment") -> Iterator[Disagreement]:
     data, model = experiment.data, experiment.model
     if data is None or model is None:
         return
@@ -81,7 +80,7 @@ def _of_model(experiment: "Experiment") -> Iterator[Problem]:
         yield ("model", "start"), f"got {shown(model.start)}, must be {_numbers(2)}: w, then b"
 
 
-def _loss_fits(data: Data, model: str, said: str | None) -> Iterator[Problem]:
+def _loss_fits(data: Data, model: str, said: str | None) -> Iterator[Disagreement]:
     by_model, by_data = MODEL_LOSS.get(model), DATA_LOSS.get(data.kind)
     if by_model and by_data and by_model != by_data:
         yield (
@@ -94,7 +93,7 @@ def _loss_fits(data: Data, model: str, said: str | None) -> Iterator[Problem]:
         yield ("loss",), f"got {said!r}, but {model} goes with {by_model}: change one of the two"
 
 
-def _samples_suffice(data: Data, batch_size: int | str) -> Iterator[Problem]:
+def _samples_suffice(data: Data, batch_size: int | str) -> Iterator[Disagreement]:
     samples = training_samples(data)
     if samples is None:
         return

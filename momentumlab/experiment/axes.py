@@ -69,9 +69,7 @@ def _parsed(text: str) -> list[Any]:
     parts = _split(text)
     for index, part in enumerate(parts):
         if not part.strip():
-            raise ConfigError(
-                f"element {index + 1} of {shown(text)} is empty: values are parted by one comma"
-            )
+            raise ConfigError(f"element {index + 1} of {shown(text)} is empty: values are parted by one comma")
     return [parse_value(part) for part in parts]
 
 
@@ -116,17 +114,13 @@ def _spaced(spacing: str, bounds: str, got: str) -> list[float]:
     try:
         low, high, count = (number_or_text(part.strip()) for part in bounds.split(":"))
     except ValueError:
-        raise ConfigError(
-            f"{got}, must read {spacing}:LOW:HIGH:COUNT, such as {_EXAMPLES[spacing]}"
-        ) from None
+        raise ConfigError(f"{got}, must read {spacing}:LOW:HIGH:COUNT, such as {_EXAMPLES[spacing]}") from None
     if not all(_is_number(bound) for bound in (low, high)):
         raise ConfigError(f"{got}, its two bounds must be finite numbers: such as {_EXAMPLES[spacing]}")
     if spacing != "lin" and min(low, high) <= 0:
         raise ConfigError(f"{got}, its two bounds must be greater than 0: such as {_EXAMPLES[spacing]}")
     if not isinstance(count, int) or count < 1:
-        raise ConfigError(
-            f"{got}, its count must be a whole number of at least 1: such as {_EXAMPLES[spacing]}"
-        )
+        raise ConfigError(f"{got}, its count must be a whole number of at least 1: such as {_EXAMPLES[spacing]}")
     _fits(count, got)
     return _SPACINGS[spacing](float(low), float(high), count)
 
@@ -145,17 +139,20 @@ def _is_number(value: Any) -> bool:
 
 def _evenly(low: float, high: float, count: int) -> list[float]:
     """Both ends exactly as typed; between them numbers of at most 14 digits, for tables and legends."""
-    inner = [_short(low + (high - low) * index / (count - 1)) for index in range(1, count - 1)]
-    return [low, *inner, high][:count]
+    return [low, *(_short(number) for number in _between(low, high, count)), high][:count]
 
 
 def _evenly_in_log(low: float, high: float, count: int) -> list[float]:
-    exponents = _evenly(math.log10(low), math.log10(high), count)
-    return [low, *(_short(10**exponent) for exponent in exponents[1:-1]), high][:count]
+    exponents = _between(math.log10(low), math.log10(high), count)
+    return [low, *(_short(10**exponent) for exponent in exponents), high][:count]
 
 
 def _below_one(low: float, high: float, count: int) -> list[float]:
     return [_short(1 - x) for x in _evenly_in_log(low, high, count)]
+
+
+def _between(low: float, high: float, count: int) -> list[float]:
+    return [low + (high - low) * index / (count - 1) for index in range(1, count - 1)]
 
 
 def _short(number: float) -> float:
@@ -175,7 +172,7 @@ def _split(text: str) -> list[str]:
     for character in text:
         if quote:
             quote = "" if character == quote else quote
-        elif character in "'\"" and not parts[-1].strip():
+        elif character in "'\"" and parts[-1].rstrip()[-1:] in {"", "[", "{", ",", ":"}:
             quote = character
         elif character == "," and depth == 0:
             parts.append("")

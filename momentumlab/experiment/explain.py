@@ -18,6 +18,7 @@ _MUST_BE = {
     "int_type": "must be a whole number",
     "bool_type": "must be true or false",
     "string_type": "must be text",
+    "string_unicode": "must be text without broken characters",
     "list_type": "must be a list such as [1, 2]",
     "dict_type": "must be a section with keys of its own",
     "finite_number": "must be finite",
@@ -83,11 +84,8 @@ def _example(detail: ErrorDetails) -> str:
 def _one_of(value: Any, allowed: list[str]) -> str:
     *others, last = allowed
     choices = f"{', '.join(others)} or {last}" if others else last
-    return (
-        f"must be {choices}.{_did_you_mean(value, allowed)}"
-        if isinstance(value, str)
-        else f"must be {choices}"
-    )
+    guess = _did_you_mean(value, allowed) if isinstance(value, str) else ""
+    return f"must be {choices}" + (f".{guess}" if guess else "")
 
 
 def _did_you_mean(word: str, choices: Iterable[str]) -> str:
@@ -132,7 +130,7 @@ def _path(detail: ErrorDetails, data: Any) -> Path:
     """pydantic's `loc` without the kinds in it: what is found in the data, and the key that is missing."""
     path: list[str | int] = []
     for part in detail["loc"]:
-        if part in (range(len(data)) if isinstance(data, list) else data if isinstance(data, dict) else ()):
+        if isinstance(part, int) if isinstance(data, list) else isinstance(data, dict) and part in data:
             data = data[part]
             path.append(part)
     if detail["type"] == "missing":

@@ -86,9 +86,7 @@ def expand(
 def _axes(described: Mapping[str, tuple[str, Any]]) -> tuple[Axis, ...]:
     """The axes in their order; `described` holds (key, values) by what a message calls them."""
     if not described:
-        raise ConfigError(
-            "nothing is varied: add for example --gamma 0,0.5,0.9,0.99 or a sweep section to the file"
-        )
+        raise ConfigError("nothing is varied: add for example --gamma 0,0.5,0.9,0.99 or a sweep section to the file")
     axes: list[Axis] = []
     lines: list[str] = []
     for label, (key, values) in described.items():
@@ -188,9 +186,7 @@ def _labelled(cells: list[Cell], axes: tuple[Axis, ...]) -> tuple[Cell, ...]:
     taken = {varied.key for varied in axes}
     for varied in axes:
         whole = any(isinstance(value, dict) for value in varied.values)
-        values = (
-            _differing(cells, varied.key, taken) if whole else [_value(cell, varied.key) for cell in cells]
-        )
+        values = _differing(cells, varied.key, taken) if whole else [_value(cell, varied.key) for cell in cells]
         for label, value in builtins.zip(labels, values, strict=True):
             label.update(value)
     return tuple(replace(cell, values=label) for cell, label in builtins.zip(cells, labels, strict=True))

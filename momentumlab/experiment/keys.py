@@ -99,6 +99,4 @@ def unknown(key: str) -> str | None:
         return None
     word = key.rpartition(".")[2]
     guess = nearest(key, [*known, *(name.rpartition(".")[2] for name in known)])
-    return f"unknown key {shown(key)}." + (
-        at_home(word) or at_home(guess or "") or f" Sections: {_SECTIONS}."
-    )
+    return f"unknown key {shown(key)}." + (at_home(word) or at_home(guess or "") or f" Sections: {_SECTIONS}.")

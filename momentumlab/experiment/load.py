@@ -70,9 +70,7 @@ class _Loading:
         self.data: dict[str, Any] = document.data
         self._document = document
         self._labels: dict[str, str] = {}  # full key: the option that set it
-        self._found = [
-            (place, problem.line(at(document.name, place))) for place, problem in document.problems
-        ]
+        self._found = [(place, problem.line(at(document.name, place))) for place, problem in document.problems]
 
     def note(self, *problems: str, place: Place = _AFTER_THE_FILE) -> None:
         """Remember problems whose lines are complete."""

@@ -78,9 +78,7 @@ class MlpModel(_Model):
     hidden: Annotated[list[_Layer], Field(min_length=1, max_length=8)] = Field(
         default=[128], description="The width of each hidden layer."
     )
-    activation: Literal["relu", "tanh", "gelu"] = Field(
-        default="relu", description="What stands between two layers."
-    )
+    activation: Literal["relu", "tanh", "gelu"] = Field(default="relu", description="What stands between two layers.")
 
 
 Model = Annotated[LinearModel | SoftmaxModel | MlpModel, Field(discriminator="kind")]
@@ -152,9 +150,7 @@ class Optimizer(Section):
         default="classical",
         description="Where η stands: inside the velocity (classical, the article) or outside (torch).",
     )
-    backend: Literal["scratch", "torch"] = Field(
-        default="scratch", description="Our own rules, or torch.optim's."
-    )
+    backend: Literal["scratch", "torch"] = Field(default="scratch", description="Our own rules, or torch.optim's.")
     gamma: Gamma = Field(default=0.9, description="γ, the share of the velocity that is kept; sgd has none.")
     eta: Eta = Field(default=0.01, description="η, the learning rate.")
 
@@ -164,9 +160,7 @@ class Optimizer(Section):
         if self.kind == "sgd":
             if "gamma" in self.model_fields_set and self.gamma != 0:
                 given = "a schedule" if isinstance(self.gamma, StepSchedule) else shown(self.gamma)
-                problems.append(
-                    (("gamma",), f"got {given}, but sgd has no γ: leave gamma out, or take kind momentum")
-                )
+                problems.append((("gamma",), f"got {given}, but sgd has no γ: leave gamma out, or take kind momentum"))
             self.__dict__["gamma"] = 0.0  # the default is the one of the other kinds
         if self.backend == "torch" and self.form == "classical" and isinstance(self.eta, StepSchedule):
             problems.append(
@@ -191,8 +185,8 @@ class Train(Section):
         default=None, description="Passes through the data (models); 100 unless steps is given."
     )
     steps: _Count | None = Field(default=None, description="Updates; for objectives 100 unless said.")
-    batch_size: Annotated[_Count | Literal["full"], Says("must be full or a whole number of at least 1")] = (
-        Field(default="full", description="Samples of one update (models); the last smaller batch is kept.")
+    batch_size: Annotated[_Count | Literal["full"], Says("must be full or a whole number of at least 1")] = Field(
+        default="full", description="Samples of one update (models); the last smaller batch is kept."
     )
     dtype: Literal["float32", "float64"] = Field(
         default="float32", description="The precision of every number; float64 for objectives unless said."
@@ -231,9 +225,7 @@ class Record(Section):
 
 _AXES_SCHEMA = {
     "type": "object",
-    "properties": {
-        "zip": {"type": "boolean", "description": "Pair the axes but the seed, instead of crossing them."}
-    },
+    "properties": {"zip": {"type": "boolean", "description": "Pair the axes but the seed, instead of crossing them."}},
     "additionalProperties": {
         "anyOf": [
             {"type": "array", "minItems": 1},
@@ -251,18 +243,12 @@ class Experiment(Section):
 
     name: Annotated[
         str,
-        _matches(
-            NAME, "must be letters, digits, '.', '_' or '-', at most 100, beginning with a letter or digit"
-        ),
+        _matches(NAME, "must be letters, digits, '.', '_' or '-', at most 100, beginning with a letter or digit"),
     ] = Field(default="experiment", description="The name of the results; the file's stem unless given.")
-    seed: Seed = Field(
-        default=0, description="Decides the start, the order of minibatches and the gradient noise."
-    )
+    seed: Seed = Field(default=0, description="Decides the start, the order of minibatches and the gradient noise.")
     data: Data | None = Field(default=None, description="What a model learns from.")
     model: Model | None = Field(default=None, description="What is trained on the data.")
-    loss: Loss | None = Field(
-        default=None, description="How a model is judged; by model and data unless given."
-    )
+    loss: Loss | None = Field(default=None, description="How a model is judged; by model and data unless given.")
     objective: Objective | None = Field(
         default=None, description="A formula to minimise, in place of data, model and loss."
     )

@@ -1,6 +1,7 @@
 """The data sections: where the samples come from, drawn, shipped or the user's own."""
 
 import os
+import re
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -9,10 +10,12 @@ from momentumlab.experiment.ranges import Keys, Range, broken, refused
 from momentumlab.experiment.section import NotNegative, Section, Seed
 from momentumlab.text import shown
 
+_NEVER_IN_A_PATH = re.compile("[\0\ud800-\udfff]")  # NUL, and halves of characters that no file can hold
+
 
 def _absolute(path: str) -> str:
     """`path` seen from the working folder, so that the resolved experiment means the same everywhere."""
-    if not path or "\0" in path:
+    if not path or _NEVER_IN_A_PATH.search(path):
         raise broken("must be the path of a file")
     return os.path.abspath(path)
 
@@ -23,9 +26,7 @@ Samples = Annotated[int, Range(1, 10**8)]
 
 class _Data(Section):
     kind: str
-    seed: Seed = Field(
-        default=0, description="The seed of the drawn samples and of the split into training and test."
-    )
+    seed: Seed = Field(default=0, description="The seed of the drawn samples and of the split into training and test.")
     test: Annotated[float, Range(0, 1, high_open=True)] = Field(
         default=0.0, description="The share of the samples that is held out for the test."
     )
@@ -50,9 +51,7 @@ class MoonsData(_Data):
 
     kind: Literal["moons"] = Field(description="Two interleaved half circles, two classes.")
     samples: Annotated[int, Range(2, 10**8)] = Field(default=200, description="How many points are drawn.")
-    noise: NotNegative = Field(
-        default=0.1, description="The standard deviation of the noise on both coordinates."
-    )
+    noise: NotNegative = Field(default=0.1, description="The standard deviation of the noise on both coordinates.")
 
 
 class DigitsData(_Data):
@@ -71,9 +70,7 @@ class CsvData(_Data):
 
     kind: Literal["csv"] = Field(description="A CSV file with a header row.")
     path: FilePath = Field(description="The CSV file, relative to the experiment file.")
-    features: Annotated[list[str], Field(min_length=1)] = Field(
-        description="The names of the feature columns."
-    )
+    features: Annotated[list[str], Field(min_length=1)] = Field(description="The names of the feature columns.")
     target: str = Field(description="The name of the target column.")
 
     @model_validator(mode="after")

@@ -16,9 +16,7 @@ class _Objective(Section):
     start: Start | None = Field(
         default=None, description="The starting point; random draws it from the objective's domain by seed."
     )
-    noise: NotNegative = Field(
-        default=0.0, description="The standard deviation of the noise added to each gradient."
-    )
+    noise: NotNegative = Field(default=0.0, description="The standard deviation of the noise added to each gradient.")
 
 
 class Quadratic(_Objective):
@@ -40,9 +38,7 @@ class Quadratic(_Objective):
         if "eigenvalues" in written and written & {"condition", "dimension"}:
             raise refused([((), "give either eigenvalues, or condition and dimension, not both")])
         if "dimension" in written and self.condition is None:
-            raise refused(
-                [(("condition",), "missing: with dimension it makes the eigenvalues; or give eigenvalues")]
-            )
+            raise refused([(("condition",), "missing: with dimension it makes the eigenvalues; or give eigenvalues")])
         if self.condition is None:
             self.__dict__["dimension"] = len(self.eigenvalues)
             return self
@@ -71,9 +67,7 @@ class Plateau(_Objective):
     dimension: ClassVar[int] = 1
 
     kind: Literal["plateau"] = Field(description="A slope, a flat stretch, and a bowl behind it.")
-    width: Annotated[float, Range(0, low_open=True)] = Field(
-        default=1.0, description="The length of the flat stretch."
-    )
+    width: Annotated[float, Range(0, low_open=True)] = Field(default=1.0, description="The length of the flat stretch.")
 
 
 class Surface(_Objective):
@@ -115,13 +109,9 @@ class Forces(_Objective):
         if len(lengths := {len(push) for push in self.pushes}) > 1:
             problems.append((("pushes",), f"must be equally long lists, got lengths {sorted(lengths)}"))
         if self.start == "random":
-            problems.append(
-                (("start",), "got 'random', but forces have no domain to draw from: give numbers")
-            )
+            problems.append((("start",), "got 'random', but forces have no domain to draw from: give numbers"))
         if self.noise:
-            problems.append(
-                (("noise",), f"got {shown(self.noise)}, but forces are scripted: leave noise out")
-            )
+            problems.append((("noise",), f"got {shown(self.noise)}, but forces are scripted: leave noise out"))
         if problems:
             raise refused(problems)
         return self

@@ -23,8 +23,6 @@ def path(name: str) -> Path:
 def question(name: str) -> str:
     """The question that it asks: its first comment line, after the one that speaks to the editor."""
     comments = [
-        line.lstrip("# ").strip()
-        for line in path(name).read_text("utf-8").splitlines()
-        if line.startswith("#")
+        line.lstrip("# ").strip() for line in path(name).read_text("utf-8").splitlines() if line.startswith("#")
     ]
     return next((comment for comment in comments if not comment.startswith("yaml-language-server")), "")

@@ -66,9 +66,7 @@ def _text(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]
-        raise ConfigError(
-            f"{safe(file)}:{line}: byte 0x{byte:02x} is not UTF-8: save the file as UTF-8"
-        ) from None
+        raise ConfigError(f"{safe(file)}:{line}: byte 0x{byte:02x} is not UTF-8: save the file as UTF-8") from None
 
 
 def _clean(stem: str) -> str:

@@ -19,9 +19,7 @@ LARGEST = 2**20  # bytes
 DEEPEST = 32
 MOST_NODES = 100_000
 
-_LOADER = getattr(
-    yaml, "CSafeLoader", yaml.SafeLoader
-)  # libyaml where it is compiled in: a hundred times faster
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is compiled in: a hundred times faster
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 # The core schema of YAML 1.2.2, section 10.3.2.
@@ -156,9 +154,7 @@ class _Reader:
         self._guard(event, here)
         if key in known:
             first = self.document.keys[here][0]
-            self._refuse(
-                event, here, f"duplicate key {shown(event.value)}, already given on line {first}: keep one"
-            )
+            self._refuse(event, here, f"duplicate key {shown(event.value)}, already given on line {first}: keep one")
         self.document.keys.setdefault(here, _place(event))
         return key
 
@@ -172,9 +168,7 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             self._refuse(event, path, f"the alias *{event.anchor} is not allowed: write the value out")
         elif event.anchor is not None:
-            self._refuse(
-                event, path, f"the anchor &{event.anchor} is not allowed: write the value out where needed"
-            )
+            self._refuse(event, path, f"the anchor &{event.anchor} is not allowed: write the value out where needed")
         elif event.tag is not None:
             self._refuse(event, path, f"the tag {_tag(event.tag)} is not allowed: plain values only")
 

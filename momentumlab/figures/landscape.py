@@ -69,7 +69,7 @@ def _plane(objective: Objective, keys: Sequence[str], groups: Sequence[Family], 
     box = view(Box(*np.array(objective.domain).T), paths, minima)
     gone = sum(not trace.broken and not box.holds(path(trace, 2)[-1]) for family in groups for trace in family.traces)
     notes = [*notes, f"{labels.counted(gone, 'run')} left the picture" if gone else ""]
-    figure = style.canvas(title, words.gathered(notes), f"J(x, y) = {objective.formula}")
+    figure = style.canvas(title, words.gathered(notes), f"J = {objective.formula}")
     texts = marks.entries(groups, [{}] * len(groups) if 1 < len(groups) <= MANY else [], minima=True)[1]
     ratio = _ratio(figure, texts, bar=len(groups) > MANY)
     box = widened(box, ratio) or box
@@ -97,23 +97,25 @@ def _ground(figure: Figure, axes: Axes, objective: Objective, box: Box) -> None:
     heights = objective.value(points.reshape(-1, 2), np).reshape(points.shape[:2])
     levels = _levels(objective, heights)
     ground = axes.contourf(x, y, heights, levels, cmap=_GROUND, norm=BoundaryNorm(levels, 256), zorder=0)
-    axes.contour(x, y, heights, levels[1:-1], colors="white", linewidths=0.8, zorder=0.5)
+    axes.contour(x, y, heights, levels[1:-1], colors="white", linewidths=0.8, linestyles="solid", zorder=0.5)
     bar = figure.colorbar(ground, ax=axes, location="left", pad=0.02, aspect=28)
     shown = levels[:: max(1, len(levels) // 7)]
     bar.set_ticks(list(shown), labels=labels.distinct(shown.tolist(), 2))
     bar.minorticks_off()
     bar.set_label("J(θ)", fontsize=style.LABEL)
     bar.outline.set_edgecolor(style.PALE)
-    axes.set(xlim=(box.low[0], box.high[0]), ylim=(box.low[1], box.high[1]), xlabel="θ₀ = x", ylabel="θ₁ = y")
+    x_name, y_name = ("θ₀ = x", "θ₁ = y") if "y" in objective.formula else ("θ₀", "θ₁")
+    axes.set(xlim=(box.low[0], box.high[0]), ylim=(box.low[1], box.high[1]), xlabel=x_name, ylabel=y_name)
 
 
 def _levels(objective: Objective, heights: Numbers) -> Numbers:
     """Heights of the contours: equal factors above the lowest ground where J spans decades, else equal steps."""
     minima = np.array(objective.minima).reshape(-1, objective.dimension)
-    floor = float(min(heights.min(), *objective.value(minima, np))) if len(minima) else float(heights.min())
-    above = heights - floor
-    top, usual = float(above.max()), float(np.quantile(above, 0.03))
-    if len(minima) and top > 100 * usual:
+    floor = float(min([heights.min(), *objective.value(minima, np)]))
+    top = float(heights.max()) - floor
+    floor = 0.0 if 0 <= floor < 1e-4 * top else floor
+    usual = float(np.quantile(heights - floor, 0.03))
+    if top > 100 * usual:
         return np.concatenate([[floor], floor + np.geomspace(max(usual, 1e-5 * top), top, _LEVELS - 1)])
     return floor + np.linspace(0.0, top or 1.0, _LEVELS)
 
@@ -123,7 +125,7 @@ def _paths(figure: Figure, axes: Axes, keys: Sequence[str], groups: Sequence[Fam
     key = bar_key(keys, groups) if len(groups) > MANY else None
     scale = Scale(key, [family.settings[key] for family in groups]) if key else None
     drawn = [Look(scale.colour(family.settings[scale.key])) for family in groups] if scale else looks(keys, groups)
-    lengths = [max(length(box, path(trace, 2)) for trace in family.traces) for family in groups]
+    lengths = [max(length(box, _seen(trace, box)) for trace in family.traces) for family in groups]
     small = len(groups) > MANY
     lines = [
         {"color": look.colour, "linewidth": 0.9} if small else marks.line(look, long=far > _LONG)
@@ -137,10 +139,15 @@ def _paths(figure: Figure, axes: Axes, keys: Sequence[str], groups: Sequence[Fam
     return lines
 
 
+def _seen(trace: Trace, box: Box) -> Numbers:
+    points = path(trace, 2)
+    return until_gone(box, points) if trace.broken else points
+
+
 def _path(axes: Axes, trace: Trace, line: dict[str, Any], box: Box, *, small: bool) -> None:
     points = path(trace, 2)
-    drawn = until_gone(box, points) if trace.broken else points
-    axes.plot(*box.near(drawn).T, markevery=max(len(drawn) // 12, 1), **line)
+    drawn = box.near(_seen(trace, box))
+    axes.plot(*drawn.T, markevery=max(len(drawn) // 12, 1), **line)
     marks.start(axes, points[0])
     crossing = leaving(box, points)
     if trace.broken:

@@ -33,7 +33,7 @@ def below(figure: Figure, handles: Sequence[Any], texts: Sequence[str]) -> Legen
         list(handles),
         [style.plain(text) for text in texts],
         loc="outside lower center",
-        ncols=3,
+        ncols=max(3, len(handles)),
         columnspacing=1.6,
     )
     return _literal(made)
@@ -53,15 +53,20 @@ def _literal(legend: Legend) -> Legend:
 
 
 def fold(text: str, most: int = 26) -> list[str]:
-    """A text in lines that leave the axes their room."""
+    """A text in lines that leave the axes their room, broken after commas where that is enough."""
+    parts = [part for piece in _pieces(text, ", ") for part in ([piece] if len(piece) <= most else _pieces(piece, " "))]
     lines = [""]
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}".strip()
-        if len(longer) <= most or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
+    for part in parts:
+        if lines[-1] and len((lines[-1] + part).rstrip()) > most:
+            lines.append("")
+        lines[-1] += part
+    return [line.rstrip() for line in lines]
+
+
+def _pieces(text: str, mark: str) -> list[str]:
+    """What `mark` divides, each piece with the mark that ends it."""
+    *pieces, last = text.split(mark)
+    return [*(piece + mark for piece in pieces), last]
 
 
 def width(texts: Sequence[str]) -> float:

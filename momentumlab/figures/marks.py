@@ -20,7 +20,7 @@ _START: dict[str, Any] = {
 }
 _END: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgecolor": "white"}
 _CROSS: dict[str, Any] = {"marker": "X", "markersize": 12, "markeredgecolor": "white"}
-_MINIMUM: dict[str, Any] = {"marker": "*", "markersize": 25, "color": style.BLACK, "markeredgecolor": "white"}
+_MINIMUM: dict[str, Any] = {"marker": "*", "markersize": 17, "color": style.BLACK, "markeredgecolor": "white"}
 
 
 def start(axes: Axes, point: Point) -> None:
@@ -36,8 +36,8 @@ def cross(axes: Axes, point: Point, colour: Colour) -> None:
     axes.plot(*_alone(point), color=colour, zorder=5, clip_on=False, **_CROSS)
 
 
-def minimum(axes: Axes, point: Point) -> None:
-    axes.plot(*_alone(point), zorder=3.5, **_MINIMUM)
+def minimum(axes: Axes, point: Point, *, size: float = 25) -> None:
+    axes.plot(*_alone(point), zorder=3.5, **(_MINIMUM | {"markersize": size}))
 
 
 def _alone(point: Point) -> tuple[list[float], list[float]]:
@@ -64,7 +64,7 @@ def entries(
     ]
     texts += ["start", "end"]
     if minima:
-        handles.append(Line2D([], [], linestyle="", **(_MINIMUM | {"markersize": 17})))
+        handles.append(Line2D([], [], linestyle="", **_MINIMUM))
         texts.append("minimum")
     broken = sum(trace.broken for family in families for trace in family.traces)
     if broken:

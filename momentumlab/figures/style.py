@@ -122,8 +122,7 @@ def canvas(title: str, notes: Sequence[str] = (), formula: str = "") -> Figure:
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     top = _written(figure, wrapped(plain(title), TITLE, 2, bold=True), 0.14, size=TITLE, color=INK, fontweight="bold")
-    if formula:
-        top = _written(figure, [formula], top, size=NOTE + 1, color=INK, parse_math=True)
+    top = _formula(figure, formula, top) if formula else top
     for note in notes:
         top = _written(figure, wrapped(plain(note), NOTE, 2), top, size=NOTE, color=QUIET)
     engine: Any = figure.get_layout_engine()
@@ -135,7 +134,13 @@ def _written(figure: Figure, lines: Sequence[str], top: float, *, size: float, *
     """Write lines `top` inches below the upper edge; where the next may begin comes back."""
     style: dict[str, Any] = {"parse_math": False, "va": "top", "linespacing": 1.2, "fontsize": size} | options
     figure.text(0.015, 1 - top / HEIGHT, "\n".join(lines), **style)
-    return top + len(lines) * size * 1.32 / 72 + 0.03 + (0.05 if style["parse_math"] else 0.0)
+    return top + len(lines) * size * 1.32 / 72 + 0.03
+
+
+def _formula(figure: Figure, formula: str, top: float) -> float:
+    """As `_written`, for mathtext, which is as high as its fractions and sums make it."""
+    text = figure.text(0.015, 1 - (top + 0.02) / HEIGHT, formula, fontsize=NOTE + 1, va="top", parse_math=True)
+    return top + text.get_window_extent().height / DPI + 0.11
 
 
 def height_left(figure: Figure) -> float:
@@ -144,10 +149,10 @@ def height_left(figure: Figure) -> float:
     return float(engine.get()["rect"][3]) * HEIGHT
 
 
-def panels(figure: Figure, count: int) -> list[Axes]:
-    """Axes for `count` panels that share their scales: one, two side by side, or two rows of two."""
+def panels(figure: Figure, count: int, *, shared: bool = True) -> list[Axes]:
+    """Axes for `count` panels, their scales shared or not: one, two side by side, or two rows of two."""
     rows, columns = {1: (1, 1), 2: (1, 2)}.get(count, (2, 2))
-    made = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    made = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False).ravel()
     for empty in made[count:]:
         empty.set_axis_off()
     return list(made[:count])

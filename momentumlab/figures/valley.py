@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from momentumlab.figures import legends, marks, style, words
 from momentumlab.figures.looks import MANY, Look, Scale, bar_key, looks
-from momentumlab.figures.paths import Box, leaving, path, view
+from momentumlab.figures.paths import Box, leaving, path, until_gone, view
 from momentumlab.figures.traces import Family, Numbers, Trace
 from momentumlab.problems.objectives import Objective
 
@@ -19,8 +19,10 @@ def draw(
     """J(θ) with every run's way along it, each a little above the last so that none hides; time runs downwards below."""
     minima = np.array(objective.minima).reshape(-1, 1)
     box = view(Box(*np.array(objective.domain).T), [path(trace, 1) for trace in _all(groups)], minima)
-    notes = words.gathered([*notes, "below: the same runs in time, from top to bottom"])
-    figure = style.canvas(title, notes, f"J(x) = {objective.formula}")
+    settled = _settled(groups, box)
+    notes = [*notes, "below: the same runs in time, from top to bottom"]
+    notes += [f"after step {settled} nothing moves visibly"] if settled else []
+    figure = style.canvas(title, words.gathered(notes), f"J = {objective.formula}")
     hill, time = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.15))
     low, high = _reach(objective, box, groups, minima)
     _hill(hill, objective, box, minima, low=low - 0.15 * (high - low))
@@ -31,8 +33,12 @@ def draw(
         for trace in family.traces:
             if len(groups) <= MANY:
                 _along(hill, objective, trace, look, box, lift=(place + 1) * gap)
+            else:
+                _at_the_end(hill, objective, trace, look, box)
             _in_time(time, trace, look, box, crowded=len(groups) > MANY or len(family.traces) > 1)
     _dress(hill, time, box, minima, top=high + 0.1 * (high - low) + (min(len(groups), MANY) + 1) * gap)
+    if settled:
+        time.set_ylim(settled, -0.02 * settled)
     if scale:
         scale.bar(figure, [hill, time])
     lines = [marks.line(look) for look in drawn] if 1 < len(groups) <= MANY else []
@@ -70,7 +76,7 @@ def _hill(axes: Axes, objective: Objective, box: Box, minima: Numbers, *, low: f
     axes.set_ylim(bottom=low)
     for point, height in zip(minima, objective.value(minima, np) if len(minima) else (), strict=True):
         if box.holds(point):
-            marks.minimum(axes, (float(point[0]), float(height)))
+            marks.minimum(axes, (float(point[0]), float(height)), size=20)
 
 
 def _along(axes: Axes, objective: Objective, trace: Trace, look: Look, box: Box, *, lift: float) -> None:
@@ -93,21 +99,37 @@ def _along(axes: Axes, objective: Objective, trace: Trace, look: Look, box: Box,
         marks.end(axes, (float(seen[-1, 0]), float(height[1])), look.colour)
 
 
+def _at_the_end(axes: Axes, objective: Objective, trace: Trace, look: Look, box: Box) -> None:
+    last = path(trace, 1)[-1:]
+    if not trace.broken and box.holds(last)[0]:
+        marks.end(axes, (float(last[0, 0]), float(objective.value(last, np)[0])), look.colour, small=True)
+
+
 def _in_time(axes: Axes, trace: Trace, look: Look, box: Box, *, crowded: bool) -> None:
     points = path(trace, 1)
-    steps = trace.column("step")[: len(points)]
-    axes.plot(
-        box.near(points)[:, 0], steps, color=look.colour, linestyle=look.dash, linewidth=1.0 if crowded else 2.2,
-        zorder=2,
-    )  # fmt: skip
-    crossing = leaving(box, points)
+    drawn = until_gone(box, points) if trace.broken else points
+    steps = trace.column("step")[: len(drawn)]
+    line = marks.line(look) | ({"linewidth": 1.0} if crowded else {})
+    axes.plot(box.near(drawn)[:, 0], steps, zorder=2, **line)
     if trace.broken:
-        inside = int(np.flatnonzero(box.holds(points))[-1]) if crossing is not None else -1
-        marks.cross(
-            axes,
-            (float((points[-1] if crossing is None else crossing)[0]), float(steps[inside])),
-            look.colour,
-        )
+        way = np.column_stack((drawn[:, 0], steps))
+        strip = Box(np.array([box.low[0], -np.inf]), np.array([box.high[0], np.inf]))
+        crossing = leaving(strip, way)
+        marks.cross(axes, (way[-1] if crossing is None else crossing).tolist(), look.colour)
+
+
+def _settled(groups: Sequence[Family], box: Box) -> int:
+    """The step from which every run stays within a hundredth of the view from its end, if that comes early; else 0."""
+    last, moving = 0, 0
+    for trace in _all(groups):
+        points = path(trace, 1)
+        drawn = until_gone(box, points) if trace.broken else points
+        steps = trace.column("step")[: len(drawn)]
+        away = np.flatnonzero(np.abs(drawn - drawn[-1])[:, 0] > 0.01 * box.size[0])
+        last = max(last, int(steps[-1]))
+        moving = max(moving, int(steps[away[-1]]) if len(away) else 0)
+    shown = max(10, round(1.25 * moving))
+    return shown if shown < 0.6 * last else 0
 
 
 def _dress(hill: Axes, time: Axes, box: Box, minima: Numbers, *, top: float) -> None:

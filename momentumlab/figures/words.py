@@ -11,13 +11,45 @@ if TYPE_CHECKING:
 
 
 def title(results: Sequence["Result"]) -> str:
-    """The experiments' names and what they minimise."""
-    names = list(dict.fromkeys(result.name for result in results))
+    """The question of a shipped experiment; otherwise the names of the experiments and what they minimise."""
+    names = list(dict.fromkeys(str(result.experiment.get("name", "")) for result in results))
+    asked = _question(results[0]) if len(names) == 1 else ""
+    if asked:
+        return asked
     problem = labels.problem(results[0].experiment)
     said = len(names) > 3 or all(name.replace("_", " ").lower() in problem.lower() for name in names)
     if said:
         return problem[:1].upper() + problem[1:]
     return f"{labels.listed([labels.shortened(name, 40) for name in names])}: {problem}"
+
+
+def _question(result: "Result") -> str:
+    """What the shipped experiment of this name asks, if the result has its problem; else nothing."""
+    from momentumlab.experiment import load, shipped
+
+    name = str(result.experiment.get("name", ""))
+    if name not in shipped.names():
+        return ""
+    theirs = load(name).resolved()
+    same = all(result.experiment.get(part) == theirs.get(part) for part in ("data", "model", "loss", "objective"))
+    return shipped.question(name) if same else ""
+
+
+def notes(
+    results: Sequence["Result"],
+    keys: Sequence[str],
+    every: Sequence[Trace],
+    drawn: Sequence[Trace],
+    *,
+    missing: str,
+    more: Sequence[str] = (),
+) -> list[str]:
+    """Up to two lines: what was held fixed, after the problem where the title does not say it; then how to read it."""
+    held = fixed(drawn, keys)
+    problem = labels.problem(results[0].experiment)
+    first = " · ".join(part for part in (problem if _question(results[0]) else "", held) if part)
+    second = " · ".join(note for note in [*more, *remarks(every, drawn, missing)] if note)
+    return [line for line in (first, second) if line]
 
 
 def fixed(runs: Sequence[Trace], keys: Sequence[str]) -> str:
@@ -42,19 +74,11 @@ def fixed(runs: Sequence[Trace], keys: Sequence[str]) -> str:
     return " · ".join(parts)
 
 
-def remarks(all_runs: Sequence[Trace], shown: Sequence[Trace], metric: str, more: Sequence[str] = ()) -> str:
-    """How to read the figure, and which runs are not there or not done."""
-    notes = list(more)
-    missing = len(all_runs) - len(shown)
-    if missing:
-        notes.append(f"{labels.counted(missing, 'run')} without {labels.metric_name(metric)} left out")
-    unfinished = [trace for trace in shown if trace.status not in {"finished", "diverged", "failed"}]
-    if unfinished:
-        notes.append(f"{labels.counted(len(unfinished), 'run')} not finished yet")
-    return " · ".join(notes)
-
-
-def gathered(notes: Sequence[str]) -> list[str]:
-    """Notes on at most two lines: the settings, and all the rest."""
-    settings, *rest = notes
-    return [note for note in (settings, " · ".join(note for note in rest if note)) if note]
+def remarks(every: Sequence[Trace], drawn: Sequence[Trace], missing: str) -> list[str]:
+    """Which runs are not there, and which are not done."""
+    left_out = len(every) - len(drawn)
+    unfinished = sum(trace.status not in {"finished", "diverged", "failed"} for trace in drawn)
+    return [
+        *([f"{labels.counted(left_out, 'run')} without {missing} left out"] if left_out else []),
+        *([f"{labels.counted(unfinished, 'run')} not finished yet"] if unfinished else []),
+    ]

@@ -20,7 +20,7 @@ from momentumlab.problems.data import Dataset
 from momentumlab.problems.problem import ORDER, Parameter, stream
 
 _STACK_BYTES = 4 * 2**20  # a stack's arrays together: about what stays in a core's cache
-_EVALUATION_BYTES = 32 * 2**20
+_EVALUATION_BYTES = 4 * 2**20  # what is evaluated at once, likewise: a third of the time of all data at once
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class Activation:
 
 
 ACTIVATIONS = {
-    "relu": Activation(torch.relu, lambda gradient, z, a: gradient * (z > 0), nn.ReLU),
+    "relu": Activation(
+        torch.relu, lambda gradient, z, a: torch.ops.aten.threshold_backward(gradient, z, 0), nn.ReLU
+    ),
     "tanh": Activation(torch.tanh, lambda gradient, z, a: gradient * (1 - a * a), nn.Tanh),
     "gelu": Activation(
         nn.functional.gelu, lambda gradient, z, a: torch.ops.aten.gelu_backward(gradient, z), nn.GELU
@@ -56,10 +58,12 @@ def cross_entropy(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
     output: (run, sample, class); target: (run, sample) of class numbers. Returns (run,) and (run, sample, class).
     """
-    log_probability = output.log_softmax(-1)
     index = target.unsqueeze(-1)
-    loss = -log_probability.gather(-1, index).flatten(1).mean(1)
-    gradient = log_probability.exp()
+    score = output - output.amax(-1, keepdim=True)  # so that exp cannot overflow
+    weight = score.exp()
+    total = weight.sum(-1, keepdim=True)
+    loss = (total.log() - score.gather(-1, index)).flatten(1).mean(1)
+    gradient = weight / total
     gradient.scatter_add_(-1, index, gradient.new_full((), -1.0).expand(index.shape))
     return loss, gradient / output.shape[1]
 

@@ -229,6 +229,10 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
         "data.features: got ['x', 'x', 'y'], which names a column twice\n"
         "data.target: got 'y', which is one of the features",
     ),
+    "half a character": (
+        {"data": {"kind": "npz", "path": "\udcff"}, "model": {"kind": "mlp"}},
+        "data.path: got '\\udcff', must be the path of a file",
+    ),
     "no path": (
         {"data": {"kind": "npz", "path": ""}, "model": {"kind": "mlp"}},
         "data.path: got '', must be the path of a file",
@@ -270,12 +274,14 @@ def test_every_key_is_described(section: type[BaseModel]) -> None:
 
 def test_the_shipped_json_schema_is_current(repository: Any) -> None:
     shipped = (repository / "configs" / "experiment.schema.json").read_text("utf-8")
-    assert shipped == json_schema.text(), "python -m momentumlab.experiment.json_schema > configs/experiment.schema.json"
+    assert shipped == json_schema.text(), (
+        "python -m momentumlab.experiment.json_schema > configs/experiment.schema.json"
+    )
 
 
 def test_the_json_schema_knows_ranges_and_other_spellings() -> None:
     schema = json.loads(json_schema.text())
     optimizer = schema["$defs"]["Optimizer"]["properties"]
-    assert optimizer["lr"]["anyOf"] == optimizer["eta"]["anyOf"]
-    assert optimizer["γ"]["anyOf"][0] == {"exclusiveMaximum": 1, "minimum": 0, "type": "number"}
+    assert optimizer["lr"]["oneOf"] == optimizer["eta"]["oneOf"]
+    assert optimizer["γ"]["oneOf"][0] == {"exclusiveMaximum": 1, "minimum": 0, "type": "number"}
     assert schema["$defs"]["Optimizer"]["additionalProperties"] is False
