@@ -5,7 +5,7 @@ Only typer is loaded with this module, so that `--help` answers at once; each co
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,8 +104,6 @@ def run(
     from momentumlab.experiment import load, single
 
     experiment = load(config, gamma=gamma, eta=eta, seed=seed, set=settings)
-    if experiment.sweep is not None and not quiet:
-        _say(f"the file has a sweep section; run leaves it aside. For the grid: momentumlab sweep {safe(config)}")
     carried = _carry_out(experiment, single(experiment), "run", runs, fresh, quiet)
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
@@ -146,9 +144,8 @@ def sweep(
 
     experiment = load(config, set=settings)
     grid = expand(experiment, gamma=gamma, eta=eta, seed=seed, vary=_pairs(vary, "--vary"), zip=zipped)
-    for note in grid.notes if not quiet else ():
-        _say(note)
     if dry_run:
+        _say_all(() if quiet else grid.notes)
         _print_cells(grid, as_json)
         return
     carried = _carry_out(experiment, grid, "sweep", runs, fresh, quiet)
@@ -184,9 +181,7 @@ def plot(
     _choose("--format", picture_format, ("png", "svg", "pdf"))
     _choose("--x", x, ("step", "epoch"))
     drawn = lab.plot(paths, kind=kind, metric=metric, x=x, format=picture_format, out=out)
-    if not quiet:
-        for note in drawn.notes:
-            _say(note)
+    _say_all(() if quiet else drawn.notes)
     for picture in drawn.pictures:
         typer.echo(safe(picture))
 
@@ -205,8 +200,7 @@ def show(
     from momentumlab.summary import results_table, runs_table
 
     results, skipped = find(paths or [Path("runs")])
-    for line in skipped:
-        _say(line)
+    _say_all(skipped)
     table, columns = runs_table(results, best, sort)
     if sort is not None:
         _choose("--sort", sort, columns)
@@ -224,6 +218,7 @@ def _carry_out(
 ) -> "Carried":
     from momentumlab import lab
 
+    _say_all(() if quiet else grid.notes)
     with _progress(quiet) as progress:
         carried = lab.carry_out(experiment, grid, command, runs=runs, fresh=fresh, progress=progress)
     if carried.found and not quiet:
@@ -350,6 +345,11 @@ def _choose(option: str, given: str, allowed: "tuple[str, ...] | list[str]") -> 
     near = nearest(given, allowed)
     hint = f" Did you mean {near}?" if near else ""
     raise ConfigError(f"{option}: got {shown(given)}, must be one of {', '.join(allowed)}.{hint}")
+
+
+def _say_all(lines: Iterable[str]) -> None:
+    for line in lines:
+        _say(line)
 
 
 def _say(text: str) -> None:

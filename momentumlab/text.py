@@ -4,13 +4,14 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
-_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Control characters, invisible format characters (direction overrides, zero widths), lone surrogates, line separators.
+_UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def safe(text: object) -> str:
     """`text` with everything that could steer a terminal or hide letters written as visible escapes.
 
-    Control characters (C0, DEL, C1), lone surrogates, line separators and direction overrides become `\\x1b` and the like.
+    Control and invisible format characters, lone surrogates and line separators become `\\x1b` and the like.
     """
     return "".join(_visible(character) for character in str(text))
 
@@ -28,5 +29,5 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 
 def _visible(character: str) -> str:
-    hidden = unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} or character in _BIDI_CONTROLS
+    hidden = unicodedata.category(character) in _UNSEEN
     return character.encode("unicode_escape").decode("ascii") if hidden else character

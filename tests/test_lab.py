@@ -434,3 +434,19 @@ def test_the_manifest_says_where_a_result_comes_from(tmp_path):
         assert hashlib.sha256(Path(result.folder / name).read_bytes()).hexdigest() == checksum
     assert set(manifest["files"]) == {"experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz"}
     assert {path.name for path in result.folder.iterdir()} == {"manifest.json", *manifest["files"]}
+
+
+@pytest.mark.parametrize(
+    "vary",
+    [
+        {"model": [{"kind": "mlp", "hidden": [8]}, {"kind": "softmax"}]},
+        {"optimizer": [{"kind": "sgd"}, {"kind": "nesterov", "form": "torch"}]},
+        {"optimizer": [{"eta": 0.1}, {"eta": {"schedule": "step", "value": 0.1, "factor": 0.5, "at": [3]}}]},
+    ],
+)
+def test_the_resolved_experiment_repeats_a_sweep_over_kinds(vary, tmp_path):
+    changes = {"train.epochs": 1, "train.batch_size": 300}
+    first = momentumlab.sweep("digits_mlp", vary=vary, set=changes, runs=tmp_path / "a")
+    again = momentumlab.sweep(first.folder / "experiment.yaml", runs=tmp_path / "b")
+    assert first.name == again.name
+    assert content(first) == content(again)

@@ -19,10 +19,11 @@ def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vecto
     Columns that never apply (no landscape, no known minimum) are absent.
     """
     measured: Columns = {} if look.loss is None else {"loss": arrays.numpy(look.loss).copy()}
+    gradient_norm, velocity_norm = norm(look.gradient, arrays), norm(look.velocity, arrays)
     measured |= {
-        "gradient_norm": norm(look.gradient, arrays),
-        "velocity_norm": norm(look.velocity, arrays),
-        "cosine": cosine(look.gradient, look.velocity, arrays),
+        "gradient_norm": gradient_norm,
+        "velocity_norm": velocity_norm,
+        "cosine": cosine(look.gradient, look.velocity, (gradient_norm, velocity_norm), arrays),
     }
     if minima:
         measured["distance"] = distance(look.theta, minima, arrays)
@@ -46,11 +47,13 @@ def norm(vector: Array, arrays: Arrays) -> Numbers:
     return lengths
 
 
-def cosine(one: Array, other: Array, arrays: Arrays) -> Numbers:
-    """cos of the angle between two vectors of every run, (run,); nan where one of them is zero."""
-    lengths = arrays.numpy(arrays.norm(one)).copy(), arrays.numpy(arrays.norm(other)).copy()
-    cosines = arrays.numpy((one * other).sum(-1)) / (lengths[0] * lengths[1])
-    for row in np.union1d(_beyond_squares(lengths[0]), _beyond_squares(lengths[1])):
+def cosine(one: Array, other: Array, norms: tuple[Numbers, Numbers], arrays: Arrays) -> Numbers:
+    """cos of the angle between two vectors of every run, whose norms are known, (run,); nan where one of them is zero."""
+    cosines = arrays.numpy((one * other).sum(-1)) / (norms[0] * norms[1])
+    for row in np.union1d(*map(_beyond_squares, norms)):
+        if norms[0][row] == 0 or norms[1][row] == 0:
+            cosines[row] = np.nan
+            continue
         first, second = (_scaled(arrays.numpy(vector[int(row)]))[0] for vector in (one, other))
         cosines[row] = (first * second).sum() / np.sqrt((first * first).sum() * (second * second).sum())
     clipped: Numbers = cosines.clip(-1, 1)

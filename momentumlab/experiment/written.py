@@ -11,8 +11,14 @@ from momentumlab.experiment.strict_yaml import number_or_text
 
 
 def repeated_by(experiment: Experiment, grid: Grid) -> str:
-    """The YAML text on which the same command trains the same runs: everything resolved, the axes as the sweep section."""
-    data = {key: value for key, value in experiment.resolved().items() if key != "sweep"}
+    """The YAML text on which the same command trains the same runs: everything resolved, the axes as the sweep section.
+
+    Where an axis changes what kind of thing a section is, the defaults of one kind do not fit another: then only what the
+    user said is written, and reading it fills in the same defaults.
+    """
+    changes_kind = any("." not in axis.key or axis.key.endswith(".kind") for axis in grid.axes if axis.key != "seed")
+    base = experiment.written() if changes_kind else experiment.resolved()
+    data = {"name": experiment.name} | {key: value for key, value in base.items() if key != "sweep"}
     if grid.axes:
         data["sweep"] = {short_key(axis.key): list(axis.values) for axis in grid.axes}
         if grid.zipped:
@@ -32,7 +38,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    # Quoted where our reader would take the bare word for a number (1e-3): PyYAML quotes only what it would misread itself.
+    # Quoted where our reader would take the bare word for a number (1e-3): PyYAML quotes what it would misread itself.
     style = None if isinstance(number_or_text(text), str) else "'"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

@@ -45,7 +45,7 @@ def draw(figure: Figure, every_axes: Sequence[Axes], keys: Sequence[str], lines:
         _lines(axes, group, scale, reach)
         best = _best(axes, group, metric)
         if len(groups) == 1:
-            _explain(axes, group, best)
+            _explain(axes, group, best, scale)
         else:
             _head(axes, name, group, _name(best.family, [key]) if best and key else "")
     if scale:
@@ -80,11 +80,13 @@ def _best(axes: Axes, lines: Sequence[Series], metric: str) -> Series | None:
     return best
 
 
-def _explain(axes: Axes, lines: Sequence[Series], best: Series | None) -> None:
+def _explain(axes: Axes, lines: Sequence[Series], best: Series | None, scale: Scale | None) -> None:
     """The legend of a single panel."""
     entries: list[tuple[Line2D, str]] = []
     if best:
         entries.append((Line2D([], [], color=style.BLACK, linewidth=2.2), f"best at the end: {best.family.label}"))
+    if not scale:
+        entries.append((Line2D([], [], color=style.MIST), f"{len(lines) - len(entries)} others"))
     if broken := sum(line.broken for line in lines):
         cross = Line2D([], [], linestyle="", marker="X", markersize=9, color=style.QUIET)
         entries.append((cross, f"diverged: {broken} of {len(lines)}"))
@@ -98,5 +100,5 @@ def _head(axes: Axes, name: str, lines: Sequence[Series], best: str) -> None:
     broken = sum(line.broken for line in lines)
     facts = [f"best {best}"] if best else []
     facts += [f"{broken} of {len(lines)} ×"] if broken else []
-    text = "\n".join(legends.fold(style.plain(f"{name}:  {', '.join(facts)}" if facts else name), 40))
+    text = "\n".join(legends.fold((f"{name}:  {', '.join(facts)}" if facts else name), 40))
     axes.set_title(text, fontsize=style.LABEL - 1, loc="left", parse_math=False)

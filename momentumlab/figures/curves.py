@@ -46,13 +46,10 @@ def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", tit
     keys, groups = families(runs)
     lines = [line for line in (series(family, x, metric) for family in groups) if line is not None]
     reach = limits(lines, metric)
-    notes = [
-        words.fixed(runs, keys),
-        words.remarks(every, runs, metric, [*_seed_notes(lines), *_cut_notes(reach)]),
-    ]
+    head = words.head(results, keys, every, runs, missing=metric, title=title)
     count = len(crowd.panels(keys, lines)) if len(lines) > MANY else 1
-    notes += [crowd.NOTE] if count > 1 else []
-    figure = style.canvas(title or words.title(results), words.gathered(notes))
+    reading = [*_seed_notes(lines), *_cut_notes(reach), *([crowd.NOTE] if count > 1 else [])]
+    figure = style.canvas(head.title, head.notes(*reading))
     every_axes = style.panels(figure, count)
     for axes in every_axes:
         _dress(axes, lines, reach)
@@ -76,11 +73,12 @@ def _check_x(runs: Sequence[Trace], x: str) -> None:
 def _dress(axes: Axes, lines: Sequence[Series], reach: Limits) -> None:
     if reach.logarithmic:
         style.log_axis(axes, reach.low, reach.high)
-    end = max(float(line.x[-1]) for line in lines)
-    start = min(float(line.x[0]) for line in lines)
-    margin = 0.012 * ((end - start) or 1.0)
+    ends = [float(visible(line, reach)[0][-1]) for line in lines]
+    start, end = min(float(line.x[0]) for line in lines), max(ends)
+    margin = 0.012 * (end - start) or 0.5
     axes.set_xlim(start - margin, end + margin)
     axes.set_ylim(reach.low, reach.high)
+    style.whole_steps(axes)
     style.grid(axes)
 
 

@@ -14,6 +14,7 @@ from momentumlab.figures import legends, marks, style, words
 from momentumlab.figures.looks import MANY, Look, Scale, bar_key, looks
 from momentumlab.figures.paths import Box, need_paths, path
 from momentumlab.figures.traces import Family, Numbers, Trace, families, traces
+from momentumlab.figures.words import Head
 from momentumlab.text import safe
 
 if TYPE_CHECKING:
@@ -51,15 +52,14 @@ def draw(results: Sequence["Result"], title: str | None = None) -> Figure:
     dimension = 2 if any("theta_1" in trace.columns for trace in every) else 1
     runs = need_paths(every, dimension)
     keys, groups = families(runs)
-    title = title or words.title(results)
-    notes = words.gathered([words.fixed(runs, keys), words.remarks(every, runs, "path")])
+    head = words.head(results, keys, every, runs, missing="path", title=title)
     ways = [[_way(trace, dimension) for trace in family.traces] for family in groups]
     if len(runs) > PANELS:
-        return _together(keys, groups, ways, title, notes)
+        return _together(keys, groups, ways, head)
     looked = looks(keys, groups)
     alone = [(_name(family, trace), look, way) for family, look, row in zip(groups, looked, ways, strict=True)
              for trace, way in zip(family.traces, row, strict=True)]  # fmt: skip
-    return _apart(alone, title, notes)
+    return _apart(alone, head)
 
 
 def _name(family: Family, trace: Trace) -> str:
@@ -94,16 +94,18 @@ def _arrows(trace: Trace, dimension: int) -> tuple[Numbers, Numbers]:
     return -gamma * velocity, -eta * gradient
 
 
-def _apart(alone: Sequence[tuple[str, Look, Way]], title: str, notes: Sequence[str]) -> Figure:
+def _apart(alone: Sequence[tuple[str, Look, Way]], head: Head) -> Figure:
     """A panel for each run: to one scale, unless the smallest path could then not be read."""
     ways = [way for _, _, way in alone]
     sizes = [float(np.ptp(way.points[:, -way.dimension :], axis=0).max()) for way in ways]
     own = max(sizes) > 3 * min(sizes)
-    figure = style.canvas(title, [*notes, "each panel has its own scale"] if own else notes)
-    for axes, (name, look, way) in zip(style.panels(figure, len(alone), shared=False), alone, strict=True):
+    figure = style.canvas(head.title, head.notes("each panel has its own scale" if own else ""))
+    flat = ways[0].dimension == 2 and all(size[0] > 2.5 * size[1] for size in (_box([way], 1).size for way in ways))
+    panels = style.panels(figure, len(alone), shared=False, flat=flat)
+    for axes, (name, look, way) in zip(panels, alone, strict=True):
         shown = [way] if own else ways
         longer = _longer(shown)
-        _dress(axes, _box(shown, longer), way.dimension)
+        _dress(axes, _box(shown, longer), way.dimension, flat=flat)
         heading = [*([name] if name else []), *([f"arrows ×{longer}"] if longer > 1 else [])]
         axes.set_title(style.plain(" · ".join(heading)), fontsize=style.LABEL, loc="left", parse_math=False)
         _path(axes, way, look, dots=True)
@@ -133,7 +135,7 @@ def _box(ways: Sequence[Way], longer: int) -> Box:
     return Box(box.low - flat, box.high + flat).grown(0.06)
 
 
-def _dress(axes: Axes, box: Box, dimension: int) -> None:
+def _dress(axes: Axes, box: Box, dimension: int, *, flat: bool = False) -> None:
     """Limits and names; in the plane both axes have one scale, so that one of them reaches further than the box."""
     axes.update_datalim([tuple(box.low), tuple(box.high)])
     axes.margins(0)
@@ -141,7 +143,8 @@ def _dress(axes: Axes, box: Box, dimension: int) -> None:
         axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("θ₀" if dimension == 2 else "step k")
     axes.set_ylabel("θ₁" if dimension == 2 else "θ₀", rotation=0, ha="right", va="center")
-    axes.locator_params(nbins=6)
+    axes.locator_params("y", nbins=3 if flat else 6)
+    axes.locator_params("x", nbins=6)
     style.grid(axes)
 
 
@@ -174,11 +177,9 @@ def _aside(way: Way, box: Box) -> Numbers:
     return np.asarray(0.007 * float(box.size.max()) * left, np.float64)
 
 
-def _together(
-    keys: Sequence[str], groups: Sequence[Family], ways: Sequence[Sequence[Way]], title: str, notes: Sequence[str]
-) -> Figure:
+def _together(keys: Sequence[str], groups: Sequence[Family], ways: Sequence[Sequence[Way]], head: Head) -> Figure:
     """All paths in one panel, without arrows."""
-    figure = style.canvas(title, notes)
+    figure = style.canvas(head.title, head.notes())
     axes = figure.add_subplot()
     flat = [way for row in ways for way in row]
     _dress(axes, _box(flat, 0), flat[0].dimension)

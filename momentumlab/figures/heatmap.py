@@ -38,11 +38,8 @@ def draw(results: Sequence["Result"], metric: str = "loss", title: str | None = 
     x_key, y_key, rest = cells.axes_keys(every)
     tables = cells.tables(every, (x_key, y_key), rest, metric)
     norm = _norm(tables, every, metric)
-    notes = [
-        words.fixed(every, [x_key, y_key, *rest]),
-        words.remarks(every, every, metric, _seed_notes(every)),
-    ]
-    figure = style.canvas(title or words.title(results), words.gathered(notes))
+    head = words.head(results, [x_key, y_key, *rest], every, every, missing=metric, title=title)
+    figure = style.canvas(head.title, head.notes(*_seed_notes(every)))
     panels = style.panels(figure, len(tables))
     colours = colormaps["viridis_r" if labels.higher_is_better(metric) else "viridis"]
     for axes, table in zip(panels, tables, strict=True):

@@ -5,6 +5,7 @@ Everything here is plain text; whatever came from a file goes through `safe`.
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,17 @@ def value_text(value: Value, digits: int = 4) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    """`text`, or as much of it as `limit` columns hold."""
+    if columns(text) <= limit:
+        return text
+    while columns(text) > limit - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def columns(text: str) -> int:
+    """How wide a text is in columns of a typewriter: Chinese letters take two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def symbol(key: str) -> str:

@@ -1,7 +1,6 @@
 """The landscape of an objective with the paths of all runs: contours in the plane, a curve for one parameter."""
 
-from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,21 +8,21 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from momentumlab.errors import ConfigError
 from momentumlab.figures import labels, legends, marks, style, valley, words
 from momentumlab.figures.looks import MANY, Look, Scale, bar_key, looks
 from momentumlab.figures.paths import Box, leaving, length, need_paths, path, until_gone, view, widened
-from momentumlab.figures.traces import Family, Numbers, Trace, differing, families, traces
-from momentumlab.problems.objectives import OBJECTIVES, Objective, build
-from momentumlab.text import safe
+from momentumlab.figures.terrain import landscape_of, one_landscape
+from momentumlab.figures.traces import Family, Numbers, Trace, families, traces
+from momentumlab.figures.words import Head
+from momentumlab.problems.objectives import Objective
 
 if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
 _GROUND = LinearSegmentedColormap.from_list("ground", ["#FFFFFF", "#D5DCE3", "#9AA9B8", "#66788A"])
 _LEVELS = 14
+_BEYOND = 0.15  # so much of the view on every side, the ground is drawn beyond it
 _LONG = 6  # views: longer paths have markers in place of dashes
-_SAME_GROUND = {"objective.start", "objective.noise"}
 
 
 def draw(results: Sequence["Result"], title: str | None = None) -> Figure:
@@ -31,54 +30,30 @@ def draw(results: Sequence["Result"], title: str | None = None) -> Figure:
     objective = landscape_of(results[0].experiment)
     every = traces(results)
     runs = need_paths(every, objective.dimension)
-    _one_landscape(runs)
+    one_landscape(runs)
     keys, groups = families(runs)
-    notes = [words.fixed(runs, keys), words.remarks(every, runs, "path")]
-    title = title or words.title(results)
+    head = words.head(results, keys, every, runs, missing="path", title=title)
     if objective.dimension == 1:
-        return valley.draw(objective, keys, groups, title, notes)
-    return _plane(objective, keys, groups, title, notes)
+        return valley.draw(objective, keys, groups, head)
+    return _plane(objective, keys, groups, head)
 
 
-def landscape_of(experiment: Mapping[str, Any]) -> Objective:
-    """The objective of an experiment; ConfigError in words where there is no landscape to draw."""
-    described = experiment.get("objective")
-    if not described:
-        raise ConfigError(
-            "a landscape needs an objective, and this experiment trains a model: draw curves or a heat map"
-        )
-    if described.get("kind") not in OBJECTIVES:
-        raise ConfigError(f"{safe(described.get('kind'))} has no landscape: draw forces or curves")
-    objective = build(SimpleNamespace(**({"eigenvalues": None} | dict(described))))
-    if objective.dimension > 2:
-        raise ConfigError(
-            f"a landscape needs one or two parameters, and this objective has {objective.dimension}: draw curves"
-        )
-    return objective
-
-
-def _one_landscape(runs: Sequence[Trace]) -> None:
-    bent = [key for key in differing(runs) if key.startswith("objective.") and key not in _SAME_GROUND]
-    if bent:
-        raise ConfigError(f"the runs differ in {safe(bent[0])}, so each has a landscape of its own: draw curves")
-
-
-def _plane(objective: Objective, keys: Sequence[str], groups: Sequence[Family], title: str, notes: list[str]) -> Figure:
+def _plane(objective: Objective, keys: Sequence[str], groups: Sequence[Family], head: Head) -> Figure:
     paths = [path(trace, 2) for family in groups for trace in family.traces]
     minima = np.array(objective.minima).reshape(-1, 2)
     box = view(Box(*np.array(objective.domain).T), paths, minima)
     gone = sum(not trace.broken and not box.holds(path(trace, 2)[-1]) for family in groups for trace in family.traces)
-    notes = [*notes, f"{labels.counted(gone, 'run')} left the picture" if gone else ""]
-    figure = style.canvas(title, words.gathered(notes), f"J = {objective.formula}")
+    notes = head.notes(f"{labels.counted(gone, 'run')} left the picture" if gone else "")
+    figure = style.canvas(head.title, notes, f"J = {objective.formula}")
     texts = marks.entries(groups, [{}] * len(groups) if 1 < len(groups) <= MANY else [], minima=True)[1]
     ratio = _ratio(figure, texts, bar=len(groups) > MANY)
     box = widened(box, ratio) or box
     axes = figure.add_subplot()
     _ground(figure, axes, objective, box)
-    axes.set_aspect("equal" if np.isclose(box.size[0] / box.size[1], ratio) else "auto")
     for point in minima[box.holds(minima)]:
         marks.minimum(axes, point)
     lines = _paths(figure, axes, keys, groups, box)
+    _frame(axes, box, equal=bool(np.isclose(box.size[0] / box.size[1], ratio)))
     legends.beside(axes, *marks.entries(groups, lines if 1 < len(groups) <= MANY else [], minima=bool(len(minima))))
     return figure
 
@@ -91,7 +66,8 @@ def _ratio(figure: Figure, texts: Sequence[str], *, bar: bool) -> float:
 
 def _ground(figure: Figure, axes: Axes, objective: Objective, box: Box) -> None:
     """Filled contours of J, low ground light."""
-    sides = zip(box.low, box.high, (180, 130), strict=True)
+    drawn = box.grown(_BEYOND)
+    sides = zip(drawn.low, drawn.high, (220, 160), strict=True)
     x, y = (np.linspace(low, high, count) for low, high, count in sides)
     points = np.stack(np.meshgrid(x, y), axis=-1)
     heights = objective.value(points.reshape(-1, 2), np).reshape(points.shape[:2])
@@ -105,7 +81,16 @@ def _ground(figure: Figure, axes: Axes, objective: Objective, box: Box) -> None:
     bar.set_label("J(θ)", fontsize=style.LABEL)
     bar.outline.set_edgecolor(style.PALE)
     x_name, y_name = ("θ₀ = x", "θ₁ = y") if "y" in objective.formula else ("θ₀", "θ₁")
-    axes.set(xlim=(box.low[0], box.high[0]), ylim=(box.low[1], box.high[1]), xlabel=x_name, ylabel=y_name)
+    axes.set(xlabel=x_name, ylabel=y_name)
+
+
+def _frame(axes: Axes, box: Box, *, equal: bool) -> None:
+    """Show the box. With equal scales one axis reaches further, as the room is; the ground has a margin for that."""
+    axes.dataLim.set_points(np.array([box.low, box.high]))
+    axes.margins(0)
+    axes.autoscale_view()
+    if equal:
+        axes.set_aspect("equal", adjustable="datalim")
 
 
 def _levels(objective: Objective, heights: Numbers) -> Numbers:

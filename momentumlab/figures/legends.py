@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
 from momentumlab.figures import style
+from momentumlab.figures.labels import columns
 
 
 def beside(axes: Axes, handles: Sequence[Any], texts: Sequence[str], **options: Any) -> Legend:
@@ -40,7 +41,7 @@ def below(figure: Figure, handles: Sequence[Any], texts: Sequence[str]) -> Legen
 
 
 def _made(axes: Axes, handles: Sequence[Any], texts: Sequence[str], options: dict[str, Any]) -> Legend:
-    folded = ["\n".join(fold(style.plain(text))) for text in texts]
+    folded = ["\n".join(style.plain(line) for line in fold(text)) for text in texts]
     made = axes.legend(list(handles), folded, labelspacing=0.7, **options)
     return _literal(made)
 
@@ -54,10 +55,12 @@ def _literal(legend: Legend) -> Legend:
 
 def fold(text: str, most: int = 26) -> list[str]:
     """A text in lines that leave the axes their room, broken after commas where that is enough."""
-    parts = [part for piece in _pieces(text, ", ") for part in ([piece] if len(piece) <= most else _pieces(piece, " "))]
+    parts = [
+        part for piece in _pieces(text, ", ") for part in ([piece] if columns(piece) <= most else _pieces(piece, " "))
+    ]
     lines = [""]
     for part in parts:
-        if lines[-1] and len((lines[-1] + part).rstrip()) > most:
+        if lines[-1] and columns((lines[-1] + part).rstrip()) > most:
             lines.append("")
         lines[-1] += part
     return [line.rstrip() for line in lines]
@@ -71,5 +74,5 @@ def _pieces(text: str, mark: str) -> list[str]:
 
 def width(texts: Sequence[str]) -> float:
     """How wide, in inches and about, a legend beside the axes will be."""
-    longest = max((len(line) for text in texts for line in fold(text)), default=0)
+    longest = max((columns(line) for text in texts for line in fold(text)), default=0)
     return (longest * 0.6 + 4.6) * style.NOTE / 72

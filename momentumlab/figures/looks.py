@@ -33,8 +33,9 @@ def looks(keys: Sequence[str], families: Sequence[Family]) -> list[Look]:
     leading = leading_key(keys, families)
     colours = _colours(leading, families)
     rest = [key for key in keys if key != leading]
+    told = len(set(colours)) == len(families)  # by colour alone: then dash and marker tell them once more
     names = [
-        tuple(family.settings.get(key) for key in rest) if rest else index for index, family in enumerate(families)
+        index if told else tuple(family.settings.get(key) for key in rest) for index, family in enumerate(families)
     ]
     order = list(dict.fromkeys(names))
     places = [order.index(name) for name in names]

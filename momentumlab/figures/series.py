@@ -180,7 +180,8 @@ def _usual_size(lines: Sequence[Series], metric: str) -> float:
 
 def visible(line: Series, reach: Limits) -> tuple[Numbers, Numbers]:
     """A line as it is drawn; one that broke is cut where it leaves the axes for good, so that its end can be marked."""
-    x, y = line.x, line.y
+    first = int(np.argmax(line.y > 0)) if reach.logarithmic else 0  # a speed starts from zero, which has no logarithm
+    x, y = line.x[first:], line.y[first:]
     if not line.broken or reach.inside(y[-1:])[0]:
         return x, y
     inside = np.flatnonzero(reach.inside(y))

@@ -6,7 +6,6 @@ apart, without the yellow that white swallows; colour never stands alone, a dash
 
 import functools
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.markers import TICKLEFT
-from matplotlib.ticker import Formatter, LogLocator, NullLocator
+from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullLocator
 
 from momentumlab.figures.labels import number, power_of_ten
 from momentumlab.text import safe
@@ -51,6 +50,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">", "h", "p")
 
 WIDTH, HEIGHT, DPI = 10.0, 6.25, 160  # inches and dots per inch: 1600 × 1000 pixels
 TITLE, LABEL, TICK, NOTE = 18, 14, 12, 12  # points
+_MARGIN = 0.15  # inches
+_ROOM = WIDTH - 2 * _MARGIN
 
 _CJK = (
     "Noto Sans CJK SC",
@@ -112,19 +113,25 @@ def plain(text: str) -> str:
 
 @functools.cache
 def _drawable(letter: str) -> bool:
-    properties = [font_manager.FontProperties(family=[name]) for name in fonts()]
-    faces = [font_manager.get_font(font_manager.findfont(font)) for font in properties]
+    faces = [font_manager.get_font(_file(name, False)) for name in fonts()]
     return letter in "\n " or any(face.get_char_index(ord(letter)) for face in faces)
 
 
 def canvas(title: str, notes: Sequence[str] = (), formula: str = "") -> Figure:
-    """An empty figure under its title, our own `formula` in mathtext, and notes (what was held fixed, how to read it)."""
+    """An empty figure under its title and its notes: what was held fixed, how to read it.
+
+    `formula` is our own mathtext; it stands to the right of the notes where there is room, otherwise below the title.
+    """
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     top = _written(figure, wrapped(plain(title), TITLE, 2, bold=True), 0.14, size=TITLE, color=INK, fontweight="bold")
-    top = _formula(figure, formula, top) if formula else top
-    for note in notes:
-        top = _written(figure, wrapped(plain(note), NOTE, 2), top, size=NOTE, color=QUIET)
+    lines = [line for note in notes for line in wrapped(plain(note), NOTE, 2)]
+    if formula:
+        taken = max((breadth(line, NOTE) for line in lines), default=0.0)
+        top, bottom = _formula(figure, formula, top, room=_ROOM - taken - 0.3)
+    for line in lines:
+        top = _written(figure, [line], top, size=NOTE, color=QUIET)
+    top = max(top, bottom) if formula else top
     engine: Any = figure.get_layout_engine()
     engine.set(rect=(0.006, 0.006, 0.988, 1 - (top + 0.06) / HEIGHT), w_pad=0.05, h_pad=0.05)
     return figure
@@ -133,14 +140,23 @@ def canvas(title: str, notes: Sequence[str] = (), formula: str = "") -> Figure:
 def _written(figure: Figure, lines: Sequence[str], top: float, *, size: float, **options: Any) -> float:
     """Write lines `top` inches below the upper edge; where the next may begin comes back."""
     style: dict[str, Any] = {"parse_math": False, "va": "top", "linespacing": 1.2, "fontsize": size} | options
-    figure.text(0.015, 1 - top / HEIGHT, "\n".join(lines), **style)
+    figure.text(_MARGIN / WIDTH, 1 - top / HEIGHT, "\n".join(lines), **style)
     return top + len(lines) * size * 1.32 / 72 + 0.03
 
 
-def _formula(figure: Figure, formula: str, top: float) -> float:
-    """As `_written`, for mathtext, which is as high as its fractions and sums make it."""
-    text = figure.text(0.015, 1 - (top + 0.02) / HEIGHT, formula, fontsize=NOTE + 1, va="top", parse_math=True)
-    return top + text.get_window_extent().height / DPI + 0.11
+def _formula(figure: Figure, formula: str, top: float, *, room: float) -> tuple[float, float]:
+    """Write mathtext at the right edge if `room` inches are enough, else on its own line.
+
+    Where the notes may begin and where the formula ends, in inches below the upper edge. (Fractions and sums are high.)
+    """
+    text = figure.text(1 - _MARGIN / WIDTH, 1 - top / HEIGHT, formula, fontsize=NOTE + 2, va="top", ha="right")
+    text.set_parse_math(True)
+    size = text.get_window_extent()
+    bottom = top + size.height / DPI + 0.08
+    if size.width / DPI <= room:
+        return top, bottom
+    text.set(x=_MARGIN / WIDTH, ha="left")
+    return bottom, bottom
 
 
 def height_left(figure: Figure) -> float:
@@ -149,9 +165,9 @@ def height_left(figure: Figure) -> float:
     return float(engine.get()["rect"][3]) * HEIGHT
 
 
-def panels(figure: Figure, count: int, *, shared: bool = True) -> list[Axes]:
-    """Axes for `count` panels, their scales shared or not: one, two side by side, or two rows of two."""
-    rows, columns = {1: (1, 1), 2: (1, 2)}.get(count, (2, 2))
+def panels(figure: Figure, count: int, *, shared: bool = True, flat: bool = False) -> list[Axes]:
+    """Axes for up to four panels, their scales shared or not: side by side, flat ones above each other."""
+    rows, columns = (count, 1) if flat else {1: (1, 1), 2: (1, 2)}.get(count, (2, 2))
     made = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False).ravel()
     for empty in made[count:]:
         empty.set_axis_off()
@@ -159,32 +175,52 @@ def panels(figure: Figure, count: int, *, shared: bool = True) -> list[Axes]:
 
 
 def wrapped(text: str, size: float, most: int, *, bold: bool = False) -> list[str]:
-    """`text` in at most `most` lines that fit the figure's width; what does not fit ends in …"""
-    room = (WIDTH - 0.35) * 72 / (size * (0.66 if bold else 0.6))
+    """`text` in at most `most` lines as wide as the figure; what does not fit ends in …. `γ = 0.9` stays together."""
     lines = [""]
-    for word in text.split(" "):
+    for word in _kept_together(text).split(" "):
         longer = f"{lines[-1]} {word}".strip()
-        if _breadth(longer) <= room or not lines[-1]:
+        if breadth(longer, size, bold=bold) <= _ROOM or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
-    kept = [_cut(line, room) for line in lines[:most]]
-    if len(lines) > most:
-        kept[-1] = _cut(kept[-1] + " …", room)
-    return kept
+    kept = [*lines[: most - 1], " ".join(lines[most - 1 :])]
+    return [_cut(line, size, bold=bold).replace("\u00a0", " ") for line in kept if line]
 
 
-def _breadth(text: str) -> float:
-    """The width of a text in letters, those of Chinese counting as 1.7."""
-    return sum(1.7 if unicodedata.east_asian_width(letter) in "WF" else 1.0 for letter in text)
+def _kept_together(text: str) -> str:
+    """`text` with unbreakable spaces in `γ = 0.9` and in the short parts between dots."""
+    parts = [part.replace(" ", "\u00a0") if len(part) < 40 else part for part in text.split(" · ")]
+    joined = "\u00a0· ".join(parts) if len(parts) > 1 else text
+    return joined.replace(" = ", "\u00a0=\u00a0")
 
 
-def _cut(text: str, room: float) -> str:
-    if _breadth(text) <= room:
+def _cut(text: str, size: float, *, bold: bool) -> str:
+    if breadth(text, size, bold=bold) <= _ROOM:
         return text
-    while text and _breadth(text) > room - 1:
+    while text and breadth(text + "…", size, bold=bold) > _ROOM:
         text = text[:-1]
     return text.rstrip() + "…"
+
+
+def breadth(text: str, size: float, *, bold: bool = False) -> float:
+    """How wide a line of text is, in inches; a little more, since letters are fitted to whole pixels."""
+    return 1.04 * sum(_advance(letter, bold) for letter in text) * size / 72
+
+
+@functools.cache
+def _advance(letter: str, bold: bool) -> float:
+    """The width of a letter in units of its size; those that DejaVu lacks, Chinese ones, are square."""
+    face = font_manager.get_font(_file(fonts()[0], bold))
+    if not face.get_char_index(ord(letter)):
+        return 1.0
+    face.set_size(100.0, 72)
+    return float(face.load_char(ord(letter)).linearHoriAdvance) / 65536 / 100
+
+
+@functools.cache
+def _file(family: str, bold: bool) -> str:
+    properties = font_manager.FontProperties(family=[family], weight="bold" if bold else "normal")
+    return str(font_manager.findfont(properties))
 
 
 def gamma_position(gamma: float) -> float:
@@ -218,6 +254,11 @@ def sequence_colour(position: float) -> tuple[float, float, float]:
 
 def grid(axes: Axes) -> None:
     axes.grid(True, which="major", color=PALE, linewidth=0.8)
+
+
+def whole_steps(axes: Axes) -> None:
+    """Ticks of steps and epochs at whole numbers."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10]))
 
 
 def log_axis(axes: Axes, low: float, high: float) -> None:

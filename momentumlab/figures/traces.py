@@ -86,7 +86,7 @@ def _of(result: "Result") -> list[Trace]:
     order = np.argsort(metrics["run"], kind="stable")
     numbers = metrics["run"][order]
     starts, ends = (np.searchsorted(numbers, runs["run"], side) for side in ("left", "right"))
-    common = settings(result.experiment)
+    common = shared_settings(result)
     return [
         Trace(
             origin(result), int(number), common | _own(runs, row), str(runs["status"][row]), metrics,
@@ -105,6 +105,22 @@ def varied(result: "Result") -> list[str]:
 def _own(runs: Columns, row: int) -> dict[str, Value]:
     keys = ["gamma", "eta", "seed", *(name for name in runs if name not in _OWN | _EVALUATED)]
     return {_RENAMED.get(key, key): _value(runs[key][row]) for key in keys}
+
+
+def shared_settings(result: "Result") -> dict[str, Value]:
+    """The settings of a result's experiment; a data file counts by what stands in it, and the version is one of them."""
+    flat = settings(result.experiment)
+    checksums = result.manifest.get("data") or {}
+    if flat.get("data.path") in checksums:
+        flat["data.path"] = checksums[flat["data.path"]]
+    if "version" in result.manifest:
+        flat["version"] = str(result.manifest["version"])
+    return flat
+
+
+def own_settings(result: "Result", row: int) -> dict[str, Value]:
+    """What one run was told otherwise than its experiment: γ, η, seed and whatever was varied."""
+    return _own(result.runs, row)
 
 
 def settings(experiment: Mapping[str, Any]) -> dict[str, Value]:

@@ -6,23 +6,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from momentumlab.figures import legends, marks, style, words
+from momentumlab.figures import legends, marks, style
 from momentumlab.figures.looks import MANY, Look, Scale, bar_key, looks
 from momentumlab.figures.paths import Box, leaving, path, until_gone, view
 from momentumlab.figures.traces import Family, Numbers, Trace
+from momentumlab.figures.words import Head
 from momentumlab.problems.objectives import Objective
 
 
-def draw(
-    objective: Objective, keys: Sequence[str], groups: Sequence[Family], title: str, notes: Sequence[str]
-) -> Figure:
+def draw(objective: Objective, keys: Sequence[str], groups: Sequence[Family], head: Head) -> Figure:
     """J(θ) with every run's way along it, each a little above the last so that none hides; time runs downwards below."""
     minima = np.array(objective.minima).reshape(-1, 1)
     box = view(Box(*np.array(objective.domain).T), [path(trace, 1) for trace in _all(groups)], minima)
     settled = _settled(groups, box)
-    notes = [*notes, "below: the same runs in time, from top to bottom"]
-    notes += [f"after step {settled} nothing moves visibly"] if settled else []
-    figure = style.canvas(title, words.gathered(notes), f"J = {objective.formula}")
+    still = f"after step {settled} nothing moves visibly" if settled else ""
+    notes = head.notes("below: the same runs in time, from top to bottom", still)
+    figure = style.canvas(head.title, notes, f"J = {objective.formula}")
     hill, time = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.15))
     low, high = _reach(objective, box, groups, minima)
     _hill(hill, objective, box, minima, low=low - 0.15 * (high - low))

@@ -1,6 +1,7 @@
 """What stands above the axes: the title, what was held fixed, and what a reader must know to read the figure."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from momentumlab.figures import labels
@@ -10,49 +11,62 @@ if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
 
-def title(results: Sequence["Result"]) -> str:
-    """The question of a shipped experiment; otherwise the names of the experiments and what they minimise."""
-    names = list(dict.fromkeys(str(result.experiment.get("name", "")) for result in results))
-    asked = _question(results[0]) if len(names) == 1 else ""
-    if asked:
-        return asked
-    problem = labels.problem(results[0].experiment)
-    said = len(names) > 3 or all(name.replace("_", " ").lower() in problem.lower() for name in names)
-    if said:
-        return problem[:1].upper() + problem[1:]
-    return f"{labels.listed([labels.shortened(name, 40) for name in names])}: {problem}"
+@dataclass(frozen=True)
+class Head:
+    """What stands above the axes."""
+
+    title: str
+    settings: str  # what was held fixed, after the problem where the title does not say it
+    remarks: tuple[str, ...]  # which runs are not there, and which are not done
+
+    def notes(self, *more: str) -> list[str]:
+        """The settings, and on a second line how to read the figure."""
+        reading = " · ".join(note for note in [*more, *self.remarks] if note)
+        return [line for line in (self.settings, reading) if line]
 
 
-def _question(result: "Result") -> str:
-    """What the shipped experiment of this name asks, if the result has its problem; else nothing."""
-    from momentumlab.experiment import load, shipped
-
-    name = str(result.experiment.get("name", ""))
-    if name not in shipped.names():
-        return ""
-    theirs = load(name).resolved()
-    same = all(result.experiment.get(part) == theirs.get(part) for part in ("data", "model", "loss", "objective"))
-    return shipped.question(name) if same else ""
-
-
-def notes(
+def head(
     results: Sequence["Result"],
     keys: Sequence[str],
     every: Sequence[Trace],
     drawn: Sequence[Trace],
     *,
     missing: str,
-    more: Sequence[str] = (),
-) -> list[str]:
-    """Up to two lines: what was held fixed, after the problem where the title does not say it; then how to read it."""
-    held = fixed(drawn, keys)
+    title: str | None = None,
+) -> Head:
+    """The head of a figure that draws the runs `drawn` of `every`; the others have no `missing`.
+
+    The title is the question of a shipped experiment, otherwise the names of the experiments and what they minimise.
+    """
     problem = labels.problem(results[0].experiment)
-    first = " · ".join(part for part in (problem if _question(results[0]) else "", held) if part)
-    second = " · ".join(note for note in [*more, *remarks(every, drawn, missing)] if note)
-    return [line for line in (first, second) if line]
+    asked = title or _question(results)
+    held = _held_fixed(drawn, keys)
+    settings = " · ".join(part for part in (problem if asked else "", held) if part)
+    return Head(asked or _named(results, problem), settings, tuple(_remarks(every, drawn, missing)))
 
 
-def fixed(runs: Sequence[Trace], keys: Sequence[str]) -> str:
+def _named(results: Sequence["Result"], problem: str) -> str:
+    names = list(dict.fromkeys(str(result.experiment.get("name", "")) for result in results))
+    said = len(names) > 3 or all(name.replace("_", " ").lower() in problem.lower() for name in names)
+    if said:
+        return problem[:1].upper() + problem[1:]
+    return f"{labels.listed([labels.shortened(name, 40) for name in names])}: {problem}"
+
+
+def _question(results: Sequence["Result"]) -> str:
+    """What the shipped experiment of the results' name asks, if they have its problem; else nothing."""
+    from momentumlab.experiment import load, shipped
+
+    names = {str(result.experiment.get("name", "")) for result in results}
+    name = names.pop()
+    if names or name not in shipped.names():
+        return ""
+    theirs, ours = load(name).resolved(), results[0].experiment
+    same = all(ours.get(part) == theirs.get(part) for part in ("data", "model", "loss", "objective"))
+    return shipped.question(name) if same else ""
+
+
+def _held_fixed(runs: Sequence[Trace], keys: Sequence[str]) -> str:
     """The settings that all runs share: the rule, γ, η, the batch and the seed."""
     settings = runs[0].settings
     rule = settings.get("rule")
@@ -74,7 +88,7 @@ def fixed(runs: Sequence[Trace], keys: Sequence[str]) -> str:
     return " · ".join(parts)
 
 
-def remarks(every: Sequence[Trace], drawn: Sequence[Trace], missing: str) -> list[str]:
+def _remarks(every: Sequence[Trace], drawn: Sequence[Trace], missing: str) -> list[str]:
     """Which runs are not there, and which are not done."""
     left_out = len(every) - len(drawn)
     unfinished = sum(trace.status not in {"finished", "diverged", "failed"} for trace in drawn)

@@ -7,15 +7,17 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from momentumlab import __version__
-from momentumlab.experiment import Grid
+
+if TYPE_CHECKING:
+    from momentumlab.experiment import Grid
 
 SCHEMA = 1
 
 
-def new_manifest(grid: Grid, command: str, checksums: Mapping[str, str]) -> dict[str, Any]:
+def new_manifest(grid: "Grid", command: str, checksums: Mapping[str, str]) -> dict[str, Any]:
     """The manifest of a result that begins now, in state `running`."""
     train = grid.cells[0].experiment.train
     return {

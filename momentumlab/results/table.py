@@ -28,9 +28,24 @@ def texts(values: Column) -> list[str]:
     return [text.removesuffix(".0") for text in written]
 
 
+def joined(blocks: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
+    """Blocks of rows as one: a column that a block lacks is nan there, and keeps the dtype that it has in others."""
+    kinds = {name: values.dtype for block in reversed(blocks) for name, values in block.items()}
+    lengths = [len(next(iter(block.values()))) for block in blocks]
+    return {
+        name: np.concatenate(
+            [
+                block[name] if name in block else np.full(length, np.nan, kind)
+                for block, length in zip(blocks, lengths, strict=True)
+            ]
+        )
+        for name, kind in kinds.items()
+    }
+
+
 def rows_text(columns: Mapping[str, Column], header: Sequence[str]) -> str:
     """Rows as CSV text, in the order of `header`; a column that is absent is `nan` throughout."""
-    count = len(next(iter(columns.values())))
+    count = len(next(iter(columns.values()), ()))
     missing = ["nan"] * count
     written = [texts(columns[name]) if name in columns else missing for name in header]
     return "".join(",".join(row) + "\n" for row in zip(*written, strict=True))
@@ -82,6 +97,8 @@ def read_table(text: str, place: str) -> dict[str, Column]:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return ""
     if isinstance(value, np.generic):
         return texts(np.asarray([value]))[0]
     if isinstance(value, float):

@@ -12,14 +12,13 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from filelock import FileLock, Timeout
 
 from momentumlab.errors import ResultError
 from momentumlab.experiment import Grid
 from momentumlab.results.files import refused, sha256_of, write_whole
 from momentumlab.results.manifest import ended, manifest_text, new_manifest
-from momentumlab.results.table import rows_text, table_text
+from momentumlab.results.table import Column, joined, rows_text, table_text
 from momentumlab.text import safe
 
 _ROWS_AT_ONCE = 4096
@@ -40,7 +39,7 @@ class ResultWriter:
         self._header = list(header)
         self._evaluations = list(evaluations)
         self._lock = FileLock(folder / ".lock", timeout=0)
-        self._buffer: list[str] = []
+        self._buffer: list[Mapping[str, Column]] = []
         self._buffered = 0
         self._state = "running"
         self._outcomes: dict[int, Any] = {}
@@ -83,9 +82,9 @@ class ResultWriter:
         self._write_runs()
         self._write_manifest()
 
-    def record(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+    def record(self, columns: Mapping[str, Column]) -> None:
         """Add rows to metrics.csv; they reach the file within about half a second."""
-        self._buffer.append(rows_text(columns, self._header))
+        self._buffer.append(columns)
         self._buffered += len(columns["run"])
         if self._buffered >= _ROWS_AT_ONCE or time.monotonic() - self._last_flush > _SECONDS_AT_ONCE:
             self._flush()
@@ -129,7 +128,7 @@ class ResultWriter:
 
     def _flush(self) -> None:
         try:
-            self._metrics.write("".join(self._buffer))
+            self._metrics.write(rows_text(joined(self._buffer), self._header))
             self._metrics.flush()
         except OSError as error:
             raise refused(self.folder / "metrics.csv", error) from error

@@ -16,10 +16,10 @@ EVERY_RULE = sorted(RULES)
 
 def iterates(rule, gradients, gammas, etas, theta):
     """θ after every update, for scripted gradients."""
-    memory, path = theta * 0, []
+    theta, memory, path = theta + 0, theta * 0, []
     for gradient, gamma, eta in zip(gradients, gammas, etas, strict=True):
         theta, memory = rule.update(theta, gradient, memory, gamma, eta)
-        path.append(theta)
+        path.append(theta + 0)
     return path
 
 
@@ -110,7 +110,9 @@ def test_one_formula_serves_floats_numpy_and_torch():
     for rule in RULES.values():
         plain = rule.update(1.5, 0.75, 0.25, 0.9, 0.01)
         for array in (np.array([1.5]), torch.tensor([1.5], dtype=torch.float64)):
-            theta, memory = rule.update(array, array / 2, array / 6, 0.9, 0.01)
+            gradient = array / 2
+            theta, memory = rule.update(array, gradient, array / 6, 0.9, 0.01)
+            assert gradient[0] == 0.75  # a rule never changes the gradient
             assert (float(theta[0]), float(memory[0])) == plain
 
 

@@ -1,0 +1,54 @@
+"""Which kinds of figure make sense for some results, without drawing any. Numpy only."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from momentumlab.errors import ConfigError
+from momentumlab.figures import cells
+from momentumlab.figures.paths import need_paths
+from momentumlab.figures.terrain import landscape_of, one_landscape
+from momentumlab.figures.traces import Trace, is_number, recorded, traces
+
+if TYPE_CHECKING:
+    from momentumlab.results.reader import Result
+
+KINDS = ("curves", "heatmap", "landscape", "forces")
+
+
+def kinds_for(results: Sequence["Result"]) -> list[str]:
+    """The kinds to draw of results that share a problem, the most telling first.
+
+    Scripted pushes have forces alone. Anything with a loss has curves; a grid over two numbers a heat map; an objective of
+    one or two parameters whose path was recorded a landscape.
+    """
+    runs = traces(results)
+    if (results[0].experiment.get("objective") or {}).get("kind") == "forces":
+        return ["forces"]
+    wanted = {
+        "curves": "loss" in recorded(runs),
+        "heatmap": _is_grid(runs),
+        "landscape": _has_landscape(results, runs),
+    }
+    return [kind for kind, sensible in wanted.items() if sensible]
+
+
+def _is_grid(runs: Sequence[Trace]) -> bool:
+    """Whether two numeric settings make a grid of which at least half the cells were run."""
+    try:
+        x, y, _ = cells.axes_keys(runs)
+    except ConfigError:
+        return False
+    if not all(is_number(trace.settings.get(key)) for trace in runs for key in (x, y)):
+        return False
+    columns, rows = ({trace.settings.get(key) for trace in runs} for key in (x, y))
+    pairs = {(trace.settings.get(x), trace.settings.get(y)) for trace in runs}
+    return 2 * len(pairs) >= len(columns) * len(rows)
+
+
+def _has_landscape(results: Sequence["Result"], runs: Sequence[Trace]) -> bool:
+    try:
+        objective = landscape_of(results[0].experiment)
+        one_landscape(need_paths(runs, objective.dimension))
+    except ConfigError:
+        return False
+    return True
