@@ -75,8 +75,9 @@ def expand(
     zipped = zip or (not options and bool(sweep.get("zip")))
     axes = _axes(options or section)
     kept, notes = _merged(_cells(experiment, _combinations(axes, zipped)))
-    if options and section:
-        notes.insert(0, "the axes given take the place of the sweep section")
+    dropped = [key for key in sweep if key != "zip" and key not in {key for key, _ in options.values()}]
+    if options and dropped:
+        notes.insert(0, f"the axes given take the place of the sweep section: {', '.join(dropped)} is left aside")
     return Grid(axes, zipped, _labelled(kept, axes), tuple(notes))
 
 

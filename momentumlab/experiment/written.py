@@ -10,15 +10,20 @@ from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.strict_yaml import number_or_text
 
 
+_PROBLEM = ("data", "model", "loss", "objective")
+
+
 def repeated_by(experiment: Experiment, grid: Grid) -> str:
     """The YAML text on which the same command trains the same runs: everything resolved, the axes as the sweep section.
 
-    Where an axis changes what kind of thing a section is, the defaults of one kind do not fit another: then only what the
-    user said is written, and reading it fills in the same defaults.
+    Where an axis changes the kind of the problem, the defaults of one kind do not fit another: of the problem only what the
+    user said is written then, and reading it fills in the same defaults.
     """
-    changes_kind = any("." not in axis.key or axis.key.endswith(".kind") for axis in grid.axes if axis.key != "seed")
-    base = experiment.written() if changes_kind else experiment.resolved()
-    data = {"name": experiment.name} | {key: value for key, value in base.items() if key != "sweep"}
+    data = {key: value for key, value in experiment.resolved().items() if key != "sweep"}
+    if any(axis.key.removesuffix(".kind") in _PROBLEM for axis in grid.axes):
+        said = experiment.written()
+        data = {key: said.get(key) if key in _PROBLEM else value for key, value in data.items()}
+        data = {key: value for key, value in data.items() if value is not None}
     if grid.axes:
         data["sweep"] = {short_key(axis.key): list(axis.values) for axis in grid.axes}
         if grid.zipped:

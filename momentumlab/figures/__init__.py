@@ -30,8 +30,8 @@ def draw(
 ) -> "Figure":
     """One figure of results that share a problem: kind is curves, heatmap, landscape or forces.
 
-    `metric` is any recorded one (curves, heatmap), `x` is step or epoch (curves). Raises ConfigError, in words, for what
-    cannot be drawn of these results.
+    `metric` is any recorded one (curves, heatmap), `x` is step or epoch (curves). Raises ConfigError, in words,
+    for what cannot be drawn of these results.
     """
     check_kind(kind)
     if len({problem_key(result) for result in results}) != 1:

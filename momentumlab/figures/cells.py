@@ -73,13 +73,13 @@ def _name(keys: Sequence[str], values: Sequence[Value]) -> str:
 def _grid(
     runs: Sequence[Trace], pair: tuple[str, str], sides: tuple[Sequence[Value], Sequence[Value]], metric: str
 ) -> Numbers:
-    """(y, x): the median over the runs of each cell; a broken one counts as worse than every number."""
+    """(y, x): the median over the runs of each cell; a diverged one counts as worse than every number."""
     worst = -np.inf if labels.higher_is_better(metric) else np.inf
     cells: dict[tuple[int, int], list[float]] = {}
     columns, rows = ({value: place for place, value in enumerate(side)} for side in sides)
     for trace in runs:
         place = rows[trace.settings.get(pair[1])], columns[trace.settings.get(pair[0])]
-        cells.setdefault(place, []).append(worst if trace.broken else _final(trace, metric))
+        cells.setdefault(place, []).append(worst if trace.status == "diverged" else _final(trace, metric))
     grid = np.full((len(rows), len(columns)), np.nan)
     for place, finals in cells.items():
         known = sorted(final for final in finals if not np.isnan(final))
@@ -93,7 +93,8 @@ def _median(ordered: Sequence[float]) -> float:
 
 
 def _final(trace: Trace, metric: str) -> float:
-    if metric not in trace.columns:
+    """The last number of a run that did not fail, nan where it has none."""
+    if metric not in trace.columns or trace.status == "failed":
         return np.nan
     values = trace.column(metric)
     values = values[np.isfinite(values)]

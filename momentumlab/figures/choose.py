@@ -18,8 +18,8 @@ KINDS = ("curves", "heatmap", "landscape", "forces")
 def kinds_for(results: Sequence["Result"]) -> list[str]:
     """The kinds to draw of results that share a problem, the most telling first.
 
-    Scripted pushes have forces alone. Anything with a loss has curves; a grid over two numbers a heat map; an objective of
-    one or two parameters whose path was recorded a landscape.
+    Scripted pushes have forces alone. Anything with a loss has curves; a grid over two numbers a heat map;
+    an objective of one or two parameters whose path was recorded a landscape.
     """
     runs = traces(results)
     if (results[0].experiment.get("objective") or {}).get("kind") == "forces":

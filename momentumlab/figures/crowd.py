@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from momentumlab.figures import labels, legends, style
 from momentumlab.figures.looks import Scale, bar_key
 from momentumlab.figures.series import Limits, Series, limits, thinned, visible
-from momentumlab.figures.traces import Family
+from momentumlab.figures.traces import Family, ending
 
 PANELS = 4
 NOTE = "black: the best of each panel · × diverged"
@@ -89,7 +89,9 @@ def _explain(axes: Axes, lines: Sequence[Series], best: Series | None, scale: Sc
         entries.append((Line2D([], [], color=style.MIST), f"{len(lines) - len(entries)} others"))
     if broken := sum(line.broken for line in lines):
         cross = Line2D([], [], linestyle="", marker="X", markersize=9, color=style.QUIET)
-        entries.append((cross, f"diverged: {broken} of {len(lines)}"))
+        entries.append(
+            (cross, f"{ending([trace for line in lines for trace in line.family.traces])}: {broken} of {len(lines)}")
+        )
     if entries:
         handles, texts = zip(*entries, strict=True)
         legends.inside(axes, handles, texts)
@@ -100,5 +102,5 @@ def _head(axes: Axes, name: str, lines: Sequence[Series], best: str) -> None:
     broken = sum(line.broken for line in lines)
     facts = [f"best {best}"] if best else []
     facts += [f"{broken} of {len(lines)} ×"] if broken else []
-    text = "\n".join(legends.fold((f"{name}:  {', '.join(facts)}" if facts else name), 40))
+    text = "\n".join(map(style.plain, legends.fold(f"{name}:  {', '.join(facts)}" if facts else name, 40)))
     axes.set_title(text, fontsize=style.LABEL - 1, loc="left", parse_math=False)

@@ -46,7 +46,8 @@ def draw(results: Sequence["Result"], title: str | None = None) -> Figure:
     kind = (results[0].experiment.get("objective") or {}).get("kind")
     if kind != "forces":
         raise ConfigError(
-            f"only scripted pushes (objective kind forces) are drawn as forces, not {safe(kind or 'a model')}: draw curves"
+            f"only scripted pushes (objective kind forces) are drawn as forces, not {safe(kind or 'a model')}: "
+            "draw curves"
         )
     every = traces(results)
     dimension = 2 if any("theta_1" in trace.columns for trace in every) else 1

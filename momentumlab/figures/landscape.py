@@ -133,9 +133,10 @@ def _path(axes: Axes, trace: Trace, line: dict[str, Any], box: Box, *, small: bo
     points = path(trace, 2)
     drawn = box.near(_seen(trace, box))
     axes.plot(*drawn.T, markevery=max(len(drawn) // 12, 1), **line)
-    marks.start(axes, points[0])
+    marks.start(axes, box.near(points[0]))
     crossing = leaving(box, points)
-    if trace.broken:
-        marks.cross(axes, points[-1].tolist() if crossing is None else crossing.tolist(), line["color"])
-    elif crossing is None:
-        marks.end(axes, points[-1], line["color"], small=small)
+    last = points[-1] if crossing is None else crossing
+    if trace.broken and (crossing is not None or box.holds(last)):
+        marks.cross(axes, last, line["color"])
+    elif not trace.broken and crossing is None:
+        marks.end(axes, box.near(last), line["color"], small=small)

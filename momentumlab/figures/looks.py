@@ -79,7 +79,7 @@ class Scale:
         self._low, self._high = self.position(low), self.position(high)
 
     def position(self, value: float) -> float:
-        """Where a value stands on the bar: equal factors of 1−γ, equal factors of a wide range, else equal differences."""
+        """Where a value stands on the bar: equal factors of 1−γ, or of a wide range, else equal differences."""
         if self.key == "gamma":
             return style.gamma_position(value)
         return float(np.log10(value)) if self._logarithmic else value

@@ -9,9 +9,9 @@ from matplotlib.lines import Line2D
 from momentumlab.figures import style
 from momentumlab.figures.looks import Look
 from momentumlab.figures.style import Colour
-from momentumlab.figures.traces import Family
+from momentumlab.figures.traces import Family, Numbers, ending
 
-Point = Sequence[float]
+Point = Sequence[float] | Numbers
 _START: dict[str, Any] = {
     "marker": "o",
     "markersize": 9,
@@ -66,10 +66,10 @@ def entries(
     if minima:
         handles.append(Line2D([], [], linestyle="", **_MINIMUM))
         texts.append("minimum")
-    broken = sum(trace.broken for family in families for trace in family.traces)
+    broken = [trace for family in families for trace in family.traces if trace.broken]
     if broken:
         handles.append(Line2D([], [], linestyle="", color=style.QUIET, **_CROSS))
-        texts.append("diverged" + (f": {broken}" if broken > 1 else ""))
+        texts.append(ending(broken) + (f": {len(broken)}" if len(broken) > 1 else ""))
     return handles, texts
 
 
@@ -80,6 +80,6 @@ def named(family: Family) -> str:
     if ended:
         first = min(ended, key=lambda trace: trace.last_step)
         seeds = len(family.traces)
-        share = f"{len(ended)} of {seeds} seeds {first.status}, the first" if seeds > 1 else first.status
+        share = f"{len(ended)} of {seeds} seeds {ending(ended)}, the first" if seeds > 1 else first.status
         parts.append(f"{share} at step {first.last_step}")
     return ", ".join(parts)

@@ -60,7 +60,7 @@ def need_paths(runs: Sequence[Trace], dimension: int) -> list[Trace]:
 
 
 def view(domain: Box, paths: Sequence[Numbers], minima: Numbers) -> Box:
-    """What to show of a landscape: the domain as far as the paths and the minima need it, never less than 40 % of it."""
+    """What to show of a landscape: the domain as far as paths and minima need it, never less than 40 % of it."""
     allowed = domain.grown(0.25)
     points = np.concatenate([*paths, minima])
     used = points[allowed.holds(points)]
@@ -73,7 +73,7 @@ def view(domain: Box, paths: Sequence[Numbers], minima: Numbers) -> Box:
 
 
 def widened(box: Box, ratio: float, most: float = 2.5) -> Box | None:
-    """The box grown to `ratio` of width to height, so that both axes have one scale; None if that would take too much."""
+    """The box grown to `ratio` of width to height, so that both axes have one scale; None if that takes too much."""
     width, height = box.size
     factors = np.array([max(1.0, ratio * height / width), max(1.0, width / (ratio * height))])
     return box.grown_by(factors) if factors.max() <= most else None

@@ -24,7 +24,6 @@ class Series:
     low: Numbers | None  # the band, None for a single run; +inf where a run of the family has diverged
     high: Numbers | None
     broken: bool  # the line ends before its time
-    first: float  # where its runs start: the largest first value
 
     @property
     def last(self) -> float:
@@ -37,16 +36,15 @@ def series(family: Family, x: str, metric: str) -> Series | None:
     lines = [line for line in lines if len(line[1])]
     if not lines:
         return None
-    first = max(float(values[0]) for _, _, values in lines)
     if len(lines) == 1:
         trace, across, values = lines[0]
-        return Series(family, across, values, None, None, trace.broken, first)
+        return Series(family, across, values, None, None, trace.broken)
     across, stacked = _together(lines, above=not labels.signed(metric))
-    return _with_band(family, across, stacked, first)
+    return _with_band(family, across, stacked)
 
 
 def _together(lines: Sequence[tuple[Trace, Numbers, Numbers]], *, above: bool) -> tuple[Numbers, Numbers]:
-    """x and (seed, x) on the x that all share. A run that has diverged is from there on above every number (else nan)."""
+    """x and (seed, x) on the x that all share. After a run has diverged it is `above` every number, or nan."""
     ends = [float(across[-1]) if trace.broken else np.inf for trace, across, _ in lines]
     everything = reduce(np.union1d, [across for _, across, _ in lines])
     stacked = np.full((len(lines), len(everything)), np.nan)
@@ -57,10 +55,12 @@ def _together(lines: Sequence[tuple[Trace, Numbers, Numbers]], *, above: bool) -
         over = everything > ends[row]
         stacked[row, over] = np.inf if above else np.nan
         shared &= ~np.isnan(stacked[row]) | over
+    if not shared.any():
+        shared[:] = True
     return everything[shared], stacked[:, shared]
 
 
-def _with_band(family: Family, across: Numbers, stacked: Numbers, first: float) -> Series:
+def _with_band(family: Family, across: Numbers, stacked: Numbers) -> Series:
     there = ~np.isnan(stacked).all(axis=0)
     across, stacked = across[there], stacked[:, there]
     low_share, high_share = band_shares(len(family.traces))
@@ -70,7 +70,7 @@ def _with_band(family: Family, across: Numbers, stacked: Numbers, first: float) 
     low, high = (_rank(ordered, np.round(share * (counts - 1)).astype(int)) for share in (low_share, high_share))
     alive = int(np.argmin(np.isfinite(middle))) if not np.isfinite(middle).all() else len(middle)
     ended = alive < len(middle) or all(trace.broken for trace in family.traces)
-    return Series(family, across[:alive], middle[:alive], low[:alive], high[:alive], ended, first)
+    return Series(family, across[:alive], middle[:alive], low[:alive], high[:alive], ended)
 
 
 def _rank(ordered: Numbers, places: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]") -> Numbers:
@@ -88,7 +88,7 @@ def band_words(seeds: int) -> str:
 
 
 def thinned(x: Numbers, *lines: Numbers, points: int = POINTS) -> list[Numbers]:
-    """x and the lines with at most about `points` points: of every bucket the lowest and the highest, so spikes survive."""
+    """x and the lines with about `points` points: of every bucket the lowest and the highest, for the spikes."""
     if len(x) <= points:
         return [x, *lines]
     buckets = np.array_split(np.arange(len(x)), points // (2 * len(lines)))
@@ -113,11 +113,18 @@ class Limits:
         return (values >= self.low) & (values <= self.high)
 
     def height(self, values: Numbers) -> Numbers:
-        """Where values stand on the axis, from 0 at its lower to 1 at its upper end."""
+        """Where values stand on the axis, from 0 at its lower to 1 at its upper end; far outside, somewhere there."""
+        values = self.near(values)
         if not self.logarithmic:
             return (values - self.low) / (self.high - self.low)
-        span = np.log(self.high / self.low)
-        return np.log(np.maximum(values, self.low * 1e-3) / self.low) / span  # type: ignore[no-any-return]
+        return np.asarray(np.log(values / self.low) / np.log(self.high / self.low), np.float64)
+
+    def near(self, values: Numbers) -> Numbers:
+        """The values, those far outside brought to where they can be computed with and drawn."""
+        if self.logarithmic:
+            return np.clip(values, self.low * 1e-6, self.high * 1e6)
+        span = self.high - self.low
+        return np.clip(values, self.low - 1e3 * span, self.high + 1e3 * span)
 
 
 def limits(lines: Sequence[Series], metric: str) -> Limits:
@@ -140,7 +147,7 @@ def _spans_decades(lines: Sequence[Series]) -> bool:
     """Whether values are positive (zeros apart) and reach over more than one and a half decades."""
     values = np.concatenate([line.y for line in lines])
     positive = values[values > 0]
-    return bool(len(positive)) and values.min() >= 0 and np.log10(positive.max() / positive.min()) > 1.5
+    return bool(len(positive)) and values.min() >= 0 and bool(np.ptp(np.log10(positive)) > 1.5)
 
 
 def _logarithmic(lines: Sequence[Series], values: Numbers) -> Limits:
@@ -155,7 +162,7 @@ def _logarithmic(lines: Sequence[Series], values: Numbers) -> Limits:
 
 
 def _linear(lines: Sequence[Series], values: Numbers, metric: str) -> Limits:
-    """All of the runs that ended well; of those that flew away as much again. Ten times the usual size bounds everything."""
+    """All of the runs that ended well, of the others as much again; ten times the usual size bounds everything."""
     if metric.endswith("accuracy"):
         return Limits(max(0.0, float(values.min()) - 0.03), min(1.02, float(values.max()) + 0.03), False, (None, None))
     calm = [line.y for line in lines if not line.broken] or [line.y[:1] for line in lines]
@@ -171,17 +178,21 @@ def _linear(lines: Sequence[Series], values: Numbers, metric: str) -> Limits:
 
 
 def _usual_size(lines: Sequence[Series], metric: str) -> float:
-    """What most values stay within: for a loss its start (J → −∞ is no divergence), for θ and v, half of the runs."""
+    """What most values stay within: for a loss about its start (J → −∞ is no divergence), for θ and v half of the runs.
+
+    Where every run flies away, a multiple of the start bounds it.
+    """
     sizes = [float(np.abs(line.y).max()) for line in lines if not line.broken] or [1.0]
+    start = max(abs(float(line.y[0])) for line in lines)
     if labels.signed(metric):
-        return float(np.median(sizes))
-    return max(min(sizes), *(abs(float(line.y[0])) for line in lines))
+        return min(float(np.median(sizes)), 1e6 * max(start, 1.0))
+    return max(start, min(*sizes, 100 * max(start, 1.0)))
 
 
 def visible(line: Series, reach: Limits) -> tuple[Numbers, Numbers]:
     """A line as it is drawn; one that broke is cut where it leaves the axes for good, so that its end can be marked."""
     first = int(np.argmax(line.y > 0)) if reach.logarithmic else 0  # a speed starts from zero, which has no logarithm
-    x, y = line.x[first:], line.y[first:]
+    x, y = line.x[first:], reach.near(line.y[first:])
     if not line.broken or reach.inside(y[-1:])[0]:
         return x, y
     inside = np.flatnonzero(reach.inside(y))

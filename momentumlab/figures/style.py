@@ -31,7 +31,7 @@ INK, QUIET, PALE, MIST = "#222222", "#666666", "#DDDDDD", "#999999"
 PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK)
 RULE_COLOURS = {"sgd": BLUE, "momentum": ORANGE, "nesterov": GREEN}
 
-# From cold to hot as a run forgets more slowly: 1/(1−γ) updates are remembered, so equal factors of 1−γ are equal steps.
+# From cold to hot as a run forgets more slowly: it remembers 1/(1−γ) updates, so equal factors of 1−γ are equal steps.
 _GAMMA_ANCHORS = ((0.0, BLUE), (0.5, SKY), (0.9, ORANGE), (0.99, VERMILLION), (0.999, "#7A1F00"))
 
 DASHES: tuple[Any, ...] = (
@@ -101,7 +101,7 @@ def context() -> Iterator[None]:
 
 @functools.cache
 def fonts() -> tuple[str, ...]:
-    """DejaVu Sans, which comes with Matplotlib and has γ, η and ‖, then the first installed font with Chinese letters."""
+    """DejaVu Sans, which comes with Matplotlib and has γ, η and ‖, then a font with Chinese letters if there is one."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return ("DejaVu Sans", *[name for name in _CJK if name in installed][:1])
 

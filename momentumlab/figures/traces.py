@@ -1,4 +1,4 @@
-"""What the figures draw: every run of some results with its settings, and families of runs that differ by seed alone."""
+"""What figures draw: every run of some results with its settings, and families of runs that differ by seed alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,6 +65,11 @@ class Family:
     traces: tuple[Trace, ...]
 
 
+def ending(runs: Sequence[Trace]) -> str:
+    """How those that broke off ended: `diverged`, `failed`, or `diverged or failed`."""
+    return " or ".join(sorted({trace.status for trace in runs if trace.broken}))
+
+
 def traces(results: Sequence["Result"]) -> list[Trace]:
     """Every run that has a recorded row, finished results first; a training that is there twice comes once."""
     found: dict[frozenset[tuple[str, Value]], Trace] = {}
@@ -108,7 +113,7 @@ def _own(runs: Columns, row: int) -> dict[str, Value]:
 
 
 def shared_settings(result: "Result") -> dict[str, Value]:
-    """The settings of a result's experiment; a data file counts by what stands in it, and the version is one of them."""
+    """The settings of a result's experiment and the version; a data file counts by what stands in it."""
     flat = settings(result.experiment)
     checksums = result.manifest.get("data") or {}
     if flat.get("data.path") in checksums:

@@ -15,7 +15,7 @@ from momentumlab.problems.objectives import Objective
 
 
 def draw(objective: Objective, keys: Sequence[str], groups: Sequence[Family], head: Head) -> Figure:
-    """J(θ) with every run's way along it, each a little above the last so that none hides; time runs downwards below."""
+    """J(θ) with every run's way along it, each a little above the last so that none hides; below, time runs down."""
     minima = np.array(objective.minima).reshape(-1, 1)
     box = view(Box(*np.array(objective.domain).T), [path(trace, 1) for trace in _all(groups)], minima)
     settled = _settled(groups, box)
@@ -110,11 +110,11 @@ def _in_time(axes: Axes, trace: Trace, look: Look, box: Box, *, crowded: bool) -
     steps = trace.column("step")[: len(drawn)]
     line = marks.line(look) | ({"linewidth": 1.0} if crowded else {})
     axes.plot(box.near(drawn)[:, 0], steps, zorder=2, **line)
-    if trace.broken:
-        way = np.column_stack((drawn[:, 0], steps))
-        strip = Box(np.array([box.low[0], -np.inf]), np.array([box.high[0], np.inf]))
-        crossing = leaving(strip, way)
-        marks.cross(axes, (way[-1] if crossing is None else crossing).tolist(), look.colour)
+    strip = Box(np.array([box.low[0], -np.inf]), np.array([box.high[0], np.inf]))
+    way = np.column_stack((drawn[:, 0], steps))
+    crossing = leaving(strip, way)
+    if trace.broken and (crossing is not None or strip.holds(way[-1])):
+        marks.cross(axes, way[-1] if crossing is None else crossing, look.colour)
 
 
 def _settled(groups: Sequence[Family], box: Box) -> int:
