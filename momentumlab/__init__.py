@@ -1,11 +1,11 @@
 """A laboratory for momentum: v ← γ·v + η·∇J(θ), θ ← θ − v.
 
-    import momentumlab
+import momentumlab
 
-    result = momentumlab.sweep("linreg", gamma=[0, 0.5, 0.9, 0.99])
-    result.runs["loss_last"]                        # one number a run
-    momentumlab.load(result.folder).metrics         # columns of numpy arrays
-    momentumlab.Momentum(model.parameters(), lr=0.01, momentum=0.9)    # in place of torch.optim.SGD
+result = momentumlab.sweep("linreg", gamma=[0, 0.5, 0.9, 0.99])
+result.runs["loss_last"]                        # one number a run
+momentumlab.load(result.folder).metrics         # columns of numpy arrays
+momentumlab.Momentum(model.parameters(), lr=0.01, momentum=0.9)    # in place of torch.optim.SGD
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from momentumlab.lab import load, run, sweep
     from momentumlab.optimizers.momentum import Momentum
 
-_HOMES = {"Momentum": "momentumlab.optimizers.momentum"} | dict.fromkeys(
-    ("load", "run", "sweep"), "momentumlab.lab"
-)
+_HOMES = {"Momentum": "momentumlab.optimizers.momentum"} | dict.fromkeys(("load", "run", "sweep"), "momentumlab.lab")
 
 
 def __getattr__(name: str) -> Any:

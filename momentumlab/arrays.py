@@ -1,7 +1,7 @@
 """The few operations beyond arithmetic that a stack needs, with one face for numpy and for torch.
 
-A stack's arrays have a leading axis `run`. Everything here works on each run by itself, so that no run's bits can depend
-on its neighbours: elementwise work and sums along the last axis only.
+A stack's arrays have a leading axis `run`. Everything here works on each run by itself, so that no run's bits can
+depend on its neighbours: elementwise work and sums along the last axis only.
 """
 
 from typing import Any, Protocol

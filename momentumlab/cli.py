@@ -127,7 +127,9 @@ def sweep(
         list[str],
         typer.Option("--vary", metavar="KEY=VALUES", help="A further axis: train.batch_size=16,64. Repeatable."),
     ] = [],  # noqa: B006
-    zipped: Annotated[bool, typer.Option("--zip", help="Pair all axes but the seed, instead of crossing them.")] = False,
+    zipped: Annotated[
+        bool, typer.Option("--zip", help="Pair all axes but the seed, instead of crossing them.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the runs and write nothing.")] = False,
     settings: Settings = [],  # noqa: B006
     runs: Runs = Path("runs"),
@@ -213,9 +215,7 @@ def show(
     _print_table(table)
 
 
-def _carry_out(
-    experiment: Any, grid: Any, command: str, runs: Path, fresh: bool, quiet: bool
-) -> "Carried":
+def _carry_out(experiment: Any, grid: Any, command: str, runs: Path, fresh: bool, quiet: bool) -> "Carried":
     from momentumlab import lab
 
     _say_all(() if quiet else grid.notes)

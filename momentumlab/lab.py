@@ -76,8 +76,9 @@ def sweep(
 ) -> Result:
     """Train a grid of runs of one experiment and give the result; a finished one is found again.
 
-    Values are sequences or written as on the command line ("0,0.5,0.9", "log:1e-3:1:7", "0..4"). `vary` holds further axes
-    by dotted key; `zip` pairs all axes but the seed. Without any axis the experiment's own `sweep` section is used.
+    Values are sequences or written as on the command line ("0,0.5,0.9", "log:1e-3:1:7", "0..4"). `vary` holds further
+    axes by dotted key; `zip` pairs all axes but the seed. Without any axis the experiment's own `sweep` section is
+    used.
 
         >>> momentumlab.sweep("linreg", gamma=[0, 0.5, 0.9, 0.99]).runs["loss_last"]
     """
@@ -97,8 +98,8 @@ def carry_out(
 ) -> Carried:
     """Train the grid's cells into a result folder below `runs`, or find the finished result of the same grid.
 
-    Nothing is written before the experiment, its data and its devices are known to be good. Raises ConfigError or DataError
-    where they are not, ResultError where the folder is in use or the disk refuses.
+    Nothing is written before the experiment, its data and its devices are known to be good. Raises ConfigError or
+    DataError where they are not, ResultError where the folder is in use or the disk refuses.
     """
     checksums = _data_checksums(grid)
     folder = Path(runs) / result_name(grid, checksums)
@@ -130,8 +131,9 @@ def plot(
 ) -> Drawn:
     """Draw every result at or below `paths`: what belongs to the same problem on the same axes.
 
-    `kind` is curves, heatmap, landscape or forces; without it, every kind that makes sense. One result is drawn into its
-    own figures/, several into figures/ of the first path, or into `out`. Raises ConfigError where nothing can be drawn.
+    `kind` is curves, heatmap, landscape or forces; without it, every kind that makes sense. One result is drawn into
+    its own figures/, several into figures/ of the first path, or into `out`. Raises ConfigError where nothing can be
+    drawn.
     """
     from momentumlab.figures import by_problem, draw, file_stem, kinds_for, render
 
@@ -179,9 +181,7 @@ def _train(plan: "Sequence[Group]", writer: "ResultWriter", progress: Progress |
                 _train_chunk(group, cells, writer, tick)
 
 
-def _train_chunk(
-    group: "Group", cells: "Sequence[Cell]", writer: "ResultWriter", tick: Callable[[int], None]
-) -> None:
+def _train_chunk(group: "Group", cells: "Sequence[Cell]", writer: "ResultWriter", tick: Callable[[int], None]) -> None:
     # A run that fails is its own affair: the chunk is trained again run by run, and the culprit is recorded as failed.
     from momentumlab.engine.loop import Outcome, train
 

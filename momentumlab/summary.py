@@ -73,18 +73,15 @@ def sweep_table(result: Result) -> Table:
     return Table(tuple(header), tuple(rows))
 
 
-def runs_table(
-    results: Sequence[Result], best: int | None = None, sort: str | None = None
-) -> tuple[Table, list[str]]:
+def runs_table(results: Sequence[Result], best: int | None = None, sort: str | None = None) -> tuple[Table, list[str]]:
     """One row a run of all the results, and the columns there are.
 
-    `best` keeps so many of the finished runs, those with the lowest loss: the test loss where there is one, else the loss
-    over all training data, else the last one.
+    `best` keeps so many of the finished runs, those with the lowest loss: the test loss where there is one, else the
+    loss over all training data, else the last one.
     """
     columns = list(dict.fromkeys(name for result in results for name in result.runs))
     rows = [
-        {"result": result.name}
-        | {name: values[index] for name, values in result.runs.items()}
+        {"result": result.name} | {name: values[index] for name, values in result.runs.items()}
         for result in results
         for index in range(len(result.runs["run"]))
     ]
@@ -181,7 +178,8 @@ def _extra_columns(runs: Columns) -> list[str]:
 
 
 def _checkpoints(result: Result) -> list[int]:
-    # The rows whose loss stands for a fifth of the training and for all of it: the loss before updates 20 and 100 of 100.
+    # The rows whose loss stands for a fifth of the training and for all of it: the loss before updates 20 and 100 of
+    # 100.
     if "loss" not in result.metrics:
         return []
     steps = int(result.metrics["step"].max(initial=0))

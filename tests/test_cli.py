@@ -23,11 +23,13 @@ def type_in(monkeypatch, capsys, tmp_path):
 
     def typed(*arguments):
         monkeypatch.setattr(sys, "argv", ["momentumlab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
+        code = 0
+        try:
             cli.main()
-            raise SystemExit(0)
+        except SystemExit as left:
+            code = left.code or 0
         said = capsys.readouterr()
-        return left.value.code or 0, said.out, said.err
+        return code, said.out, said.err
 
     return typed
 
@@ -37,7 +39,8 @@ def only_result(folder="runs"):
     return found
 
 
-# ---- run ---------------------------------------------------------------------------------------------------------------
+# ---- run
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_run_prints_what_the_article_prints(type_in):
@@ -108,7 +111,8 @@ def test_quiet_prints_nothing_when_all_is_well(type_in):
     assert type_in("run", "rosenbrock", "--quiet") == (0, "", "")
 
 
-# ---- sweep ---------------------------------------------------------------------------------------------------------------
+# ---- sweep
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_the_default_sweep_prints_its_table(type_in):
@@ -155,7 +159,8 @@ def test_zip_pairs_the_axes(type_in):
     assert out.splitlines()[1:] == ["0\t0\t0.1", "1\t0.9\t0.01"]
 
 
-# ---- show and plot ---------------------------------------------------------------------------------------------------------
+# ---- show and plot
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_show_ranks_and_sorts_the_runs(type_in):
@@ -185,7 +190,9 @@ def test_plot_draws_one_result_into_its_own_folder_and_several_into_the_one_give
     type_in("run", "linreg", "--gamma", 0.5, "--no-plot")
     _, out, _ = type_in("plot", "runs/")
     assert "runs/figures/loss.png" in out.splitlines()
-    _, out, _ = type_in("plot", "runs/", "--out", "elsewhere", "--format", "svg", "--metric", "velocity_norm", "--kind", "curves")
+    _, out, _ = type_in(
+        "plot", "runs/", "--out", "elsewhere", "--format", "svg", "--metric", "velocity_norm", "--kind", "curves"
+    )
     assert out.splitlines() == ["elsewhere/velocity_norm.svg"]
     assert Path("elsewhere/velocity_norm.svg").read_text().startswith("<?xml")
 
@@ -208,7 +215,8 @@ def test_an_impossible_picture_is_refused_with_what_is_possible(type_in, options
     assert "Traceback" not in err
 
 
-# ---- bad input ---------------------------------------------------------------------------------------------------------------
+# ---- bad input
+# ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -271,7 +279,8 @@ def test_every_error_has_an_exit_code_of_the_contract():
     assert {kind.exit_code for kind in kinds} <= {1, 2}
 
 
-# ---- help ---------------------------------------------------------------------------------------------------------------------
+# ---- help
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["run", "sweep", "plot", "show"])
@@ -286,7 +295,12 @@ def test_every_command_has_an_example_in_its_help_that_works(type_in, command):
 
 def test_help_is_quick_because_it_loads_nothing_heavy():
     heavy = {"torch", "numpy", "matplotlib", "pydantic", "rich", "yaml"}
-    code = "import sys\nfrom momentumlab.cli import app\ntry:\n app(['--help'])\nexcept SystemExit: pass\nprint(*sys.modules)"
+    code = (
+        "import sys\n"
+        "from momentumlab.cli import app\n"
+        "try:\n app(['--help'])\n"
+        "except SystemExit:\n print(*sys.modules)\n"
+    )
     asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in asked.stdout.splitlines()[-1].split()}
     # typer itself loads pydantic and rich where it needs them

@@ -21,9 +21,7 @@ def final(result, run):
 
 def content(result):
     """The bytes of everything in a result that must not depend on when, where or how often it was made."""
-    return {
-        name: (result.folder / name).read_bytes() for name in ("runs.csv", "metrics.csv", "parameters.npz")
-    }
+    return {name: (result.folder / name).read_bytes() for name in ("runs.csv", "metrics.csv", "parameters.npz")}
 
 
 def rows_of(result, run):
@@ -62,7 +60,8 @@ def test_linreg_equals_the_exact_recursion_of_the_datas_moments(seed, tmp_path):
         np.testing.assert_allclose(final(result, run), theta, atol=1e-5)  # float32 over 100 updates
 
 
-# ---- objectives follow the reference trajectories ---------------------------------------------------------------------
+# ---- objectives follow the reference trajectories
+# ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -110,12 +109,14 @@ def test_a_push_on_the_flat_ends_where_the_geometric_series_does(tmp_path):
     np.testing.assert_allclose([final(result, run)[0] for run in range(4)], rests, atol=1e-11)
 
 
-# ---- backends agree ---------------------------------------------------------------------------------------------------
+# ---- backends agree
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("kind", "form"), [("sgd", "classical"), *((k, f) for k in ("momentum", "nesterov") for f in ("classical", "torch"))]
+    ("kind", "form"),
+    [("sgd", "classical"), *((k, f) for k in ("momentum", "nesterov") for f in ("classical", "torch"))],
 )
 @pytest.mark.parametrize(
     "config",
@@ -126,9 +127,7 @@ def test_our_rules_and_torchs_give_the_same_iterates_under_a_constant_eta(config
     changes = {"optimizer.kind": kind, "optimizer.form": form, "train.dtype": dtype}
     gammas = [0] if kind == "sgd" else [0, 0.5, 0.9]
     ours, torchs = (
-        momentumlab.sweep(
-            config, gamma=gammas, set=changes | {"optimizer.backend": backend}, runs=tmp_path
-        )
+        momentumlab.sweep(config, gamma=gammas, set=changes | {"optimizer.backend": backend}, runs=tmp_path)
         for backend in ("scratch", "torch")
     )
     tolerance = 1e-12 if dtype == "float64" else 1e-5
@@ -140,7 +139,9 @@ def test_our_rules_and_torchs_give_the_same_iterates_under_a_constant_eta(config
 
 def test_without_gamma_momentum_is_sgd_to_the_bit(tmp_path):
     result = momentumlab.sweep(
-        "linreg", vary={"optimizer": [{"kind": "sgd"}, {"gamma": 0.0}, {"kind": "nesterov", "gamma": 0.0}]}, runs=tmp_path
+        "linreg",
+        vary={"optimizer": [{"kind": "sgd"}, {"gamma": 0.0}, {"kind": "nesterov", "gamma": 0.0}]},
+        runs=tmp_path,
     )
     sgd = rows_of(result, 0)
     for run in (1, 2):
@@ -148,7 +149,8 @@ def test_without_gamma_momentum_is_sgd_to_the_bit(tmp_path):
             np.testing.assert_array_equal(values, sgd[name])
 
 
-# ---- a run's numbers are its own ---------------------------------------------------------------------------------------
+# ---- a run's numbers are its own
+# ---------------------------------------------------------------------------------------
 
 STACKS = {
     "linreg": ("linreg", {}),
@@ -189,9 +191,7 @@ def test_the_numbers_do_not_depend_on_the_chunks(name, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", STACKS)
 def test_the_same_command_gives_the_same_bytes(name, tmp_path):
     config, changes = STACKS[name]
-    first, second = (
-        momentumlab.sweep(config, gamma=[0, 0.9], set=changes, runs=tmp_path / folder) for folder in "ab"
-    )
+    first, second = (momentumlab.sweep(config, gamma=[0, 0.9], set=changes, runs=tmp_path / folder) for folder in "ab")
     assert first.name == second.name
     assert content(first) == content(second)
 
@@ -205,7 +205,8 @@ def test_a_run_that_diverges_leaves_its_neighbours_as_they_are(tmp_path):
             np.testing.assert_array_equal(rows_of(together, mine)[column], values)
 
 
-# ---- divergence -------------------------------------------------------------------------------------------------------
+# ---- divergence
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_a_run_is_diverged_at_the_first_step_past_the_bound_and_ends_there(tmp_path):
@@ -232,7 +233,8 @@ def test_a_diverged_runs_last_row_is_written_whatever_the_stride(tmp_path):
     assert result.rows(1)["step"].tolist() == [0, result.runs["steps"][1]]
 
 
-# ---- what is written ----------------------------------------------------------------------------------------------------
+# ---- what is written
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_rows_and_columns_mean_what_the_contract_says(tmp_path):
@@ -303,7 +305,8 @@ def test_runs_of_different_problems_share_a_file(tmp_path):
     ]
 
 
-# ---- a result is found again ----------------------------------------------------------------------------------------------
+# ---- a result is found again
+# ----------------------------------------------------------------------------------------------
 
 
 def test_a_finished_result_is_found_and_not_trained_again(tmp_path, monkeypatch):
@@ -356,7 +359,7 @@ def test_the_resolved_experiment_repeats_the_result(command, tmp_path):
 
 
 def test_an_unfinished_result_is_trained_whole_when_asked_again(tmp_path, monkeypatch):
-    import momentumlab.results.writer as writer
+    from momentumlab.results import writer
 
     whole = momentumlab.sweep("rosenbrock", gamma=[0, 0.9], runs=tmp_path / "whole")
 
@@ -396,7 +399,8 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(tmp_path, monkeypatch
             np.testing.assert_array_equal(rows_of(result, mine)[column], values)
 
 
-# ---- nothing is written before the experiment is known to be good -----------------------------------------------------------
+# ---- nothing is written before the experiment is known to be good
+# -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def furthest_apart(result):
 
 def speeds(result):
     rows = result.rows(0)
-    return [f"{abs(rows[column][step]):.4f}" for column, step in (("velocity_0", 5), ("velocity_0", 6), ("velocity_0", 10))]
+    return [
+        f"{abs(rows[column][step]):.4f}" for column, step in (("velocity_0", 5), ("velocity_0", 6), ("velocity_0", 10))
+    ]
 
 
 def ice(result):
@@ -59,7 +61,8 @@ MEASURED = {
     "double_well": lambda result: [f"{theta:.3f}".replace("-", "−") for theta in last(result, "theta_0")[1:3]],
     "plateau": lambda result: [f"{theta:.2f}" for theta in last(result, "theta_0")[:2]],
     "rosenbrock": lambda result: [
-        text.format(loss) for text, loss in zip(("{:.3f}", "{:.3f}", "{:.1e}", "{:.1e}"), last(result, "loss"), strict=True)
+        text.format(loss)
+        for text, loss in zip(("{:.3f}", "{:.3f}", "{:.1e}", "{:.1e}"), last(result, "loss"), strict=True)
     ],
     "schedule": lambda result: [furthest_apart(result)],
     "saddle": lambda result: [f"{first_beyond_one(result.rows(run))}" for run in (1, 2, 3)],

@@ -55,8 +55,8 @@ def train(
 ) -> dict[int, Outcome]:
     """Train every run of the stack; what became of each, by run number.
 
-    A run that diverges writes that row as its last and leaves the stack; the others do not notice. `tick` is told how many
-    updates were made, counted over the runs.
+    A run that diverges writes that row as its last and leaves the stack; the others do not notice. `tick` is told how
+    many updates were made, counted over the runs.
     """
     ledger = _Ledger(stack.runs)
     with np.errstate(all="ignore"):  # an overflow is an outcome, which `judge` sees, and not a warning
@@ -81,10 +81,7 @@ def train(
 
 
 def _evaluation(problem: Problem, look: Look, arrays: Arrays) -> Columns:
-    return {
-        name: arrays.numpy(values).astype(arrays.dtype)
-        for name, values in problem.evaluate(look.theta).items()
-    }
+    return {name: arrays.numpy(values).astype(arrays.dtype) for name, values in problem.evaluate(look.theta).items()}
 
 
 def _columns(

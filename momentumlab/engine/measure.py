@@ -38,7 +38,8 @@ def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vecto
 def norm(vector: Array, arrays: Arrays) -> Numbers:
     """‖vector‖ of every run, (run, parameter) -> (run,), of the vector's dtype.
 
-    Where squares overflow or vanish in the dtype, that run's norm is taken anew from numbers scaled by the largest of them.
+    Where squares overflow or vanish in the dtype, that run's norm is taken anew from numbers scaled by the largest of
+    them.
     """
     lengths = arrays.numpy(arrays.norm(vector)).copy()
     for row in _beyond_squares(lengths):
@@ -48,7 +49,7 @@ def norm(vector: Array, arrays: Arrays) -> Numbers:
 
 
 def cosine(one: Array, other: Array, norms: tuple[Numbers, Numbers], arrays: Arrays) -> Numbers:
-    """cos of the angle between two vectors of every run, whose norms are known, (run,); nan where one of them is zero."""
+    """cos of the angle between two vectors of every run, with their norms, (run,); nan where one of them is zero."""
     cosines = arrays.numpy((one * other).sum(-1)) / (norms[0] * norms[1])
     for row in np.union1d(*map(_beyond_squares, norms)):
         if norms[0][row] == 0 or norms[1][row] == 0:

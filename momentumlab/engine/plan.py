@@ -64,7 +64,8 @@ def steps_of(experiment: Experiment, problem: Problem) -> int:
     """How many updates a run makes."""
     if experiment.train.steps is not None:
         return experiment.train.steps
-    assert experiment.train.epochs is not None and problem.steps_per_epoch is not None
+    assert experiment.train.epochs is not None
+    assert problem.steps_per_epoch is not None
     return experiment.train.epochs * problem.steps_per_epoch
 
 

@@ -99,9 +99,7 @@ class RuleStack:
 
     def advance(self) -> None:
         gamma, eta = self.arrays.column(self._gammas), self.arrays.column(self._etas)
-        self._theta, self._memory = self._rule.update(
-            self._theta, self._gradient, self._memory, gamma, eta
-        )
+        self._theta, self._memory = self._rule.update(self._theta, self._gradient, self._memory, gamma, eta)
         self._velocity = self._rule.velocity(self._memory, eta)
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:

@@ -1,9 +1,9 @@
 """One run with torch's own optimizer and autograd: the article's four lines, and everybody's oracle.
 
-    optimizer.zero_grad()
-    loss = criterion(model(x), y)
-    loss.backward()
-    optimizer.step()
+optimizer.zero_grad()
+loss = criterion(model(x), y)
+loss.backward()
+optimizer.step()
 """
 
 from collections.abc import Callable, Iterable
@@ -35,9 +35,7 @@ class TorchRun:
         optimizer, seed = cell.experiment.optimizer, cell.experiment.seed
         self.runs = np.array([cell.run])
         assert isinstance(problem, ModelProblem | ObjectiveProblem | ForcesProblem)
-        self.arrays = (
-            problem.arrays if isinstance(problem, ModelProblem) else TorchArrays(problem.arrays.dtype)
-        )
+        self.arrays = problem.arrays if isinstance(problem, ModelProblem) else TorchArrays(problem.arrays.dtype)
         start = self.arrays.array(problem.arrays.numpy(problem.start([seed])))[0]
         self._parameters, self._backward = _road(problem, start, seed)
         self._gamma, self._eta = as_schedule(optimizer.gamma), as_schedule(optimizer.eta)

@@ -9,15 +9,14 @@ from momentumlab.experiment.keys import short_key
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.strict_yaml import number_or_text
 
-
 _PROBLEM = ("data", "model", "loss", "objective")
 
 
 def repeated_by(experiment: Experiment, grid: Grid) -> str:
     """The YAML text on which the same command trains the same runs: everything resolved, the axes as the sweep section.
 
-    Where an axis changes the kind of the problem, the defaults of one kind do not fit another: of the problem only what the
-    user said is written then, and reading it fills in the same defaults.
+    Where an axis changes the kind of the problem, the defaults of one kind do not fit another: of the problem only
+    what the user said is written then, and reading it fills in the same defaults.
     """
     data = {key: value for key, value in experiment.resolved().items() if key != "sweep"}
     if any(axis.key.removesuffix(".kind") in _PROBLEM for axis in grid.axes):

@@ -1,6 +1,7 @@
 """Rules, schedules, and the class that stands in for torch's.
 
-`import momentumlab.optimizers as optim` takes the place of `import torch.optim as optim` in a script that uses `optim.SGD`.
+`import momentumlab.optimizers as optim` takes the place of `import torch.optim as optim` in a script that uses
+`optim.SGD`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -15,8 +15,9 @@ class Momentum(torch.optim.Optimizer):
         form="torch"        b ← μ·b + ∇J,     θ ← θ − lr·b       what torch.optim.SGD computes
         form="classical"    v ← μ·v + lr·∇J,  θ ← θ − v          what the article and Keras compute
 
-    With a constant `lr` both give the same iterates; after a change of `lr` the classical form coasts on at the old speed.
-    `weight_decay` is added to the gradient before the velocity; as in torch, the first update ignores `dampening`.
+    With a constant `lr` both give the same iterates; after a change of `lr` the classical form coasts on at the old
+    speed. `weight_decay` is added to the gradient before the velocity; as in torch, the first update ignores
+    `dampening`.
 
     lr: 0 or more. momentum: in [0, 1). nesterov needs a momentum above 0 and no dampening. Never changes `p.grad`.
     Raises ValueError for an argument out of range. Polyak 1964; Sutskever et al. 2013.
@@ -60,7 +61,7 @@ class Momentum(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Make one update of every parameter that has a gradient; `closure` may compute the loss anew, which is returned."""
+        """Update every parameter that has a gradient; `closure` may compute the loss anew, which is returned."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -111,9 +112,7 @@ def _check(group: dict[str, Any]) -> None:
     if not group["lr"] >= 0:
         raise ValueError(f"lr (η) must be 0 or more, got {group['lr']!r}")
     if not 0 <= group["momentum"] < 1:
-        raise ValueError(
-            f"momentum (γ) must be in [0, 1), got {group['momentum']!r}: at 1 the velocity never decays"
-        )
+        raise ValueError(f"momentum (γ) must be in [0, 1), got {group['momentum']!r}: at 1 the velocity never decays")
     if not group["weight_decay"] >= 0:
         raise ValueError(f"weight_decay must be 0 or more, got {group['weight_decay']!r}")
     if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):

@@ -5,8 +5,8 @@ A rule takes the parameters θ, the gradient ∇J(θ) and what it remembers, and
     theta, memory = rule.update(theta, gradient, memory, gamma, eta)
 
 It imports nothing and uses only + − ·, so the same lines serve a Python float, a numpy array and a torch tensor, and a
-whole stack of runs: then θ, ∇J and the memory are (run, parameter), γ and η are (run, 1). The memory starts at zero. Arrays
-of θ and of the memory are changed in place, which halves what a step of a stack costs; the gradient never is.
+whole stack of runs: then θ, ∇J and the memory are (run, parameter), γ and η are (run, 1). The memory starts at zero.
+Arrays of θ and of the memory are changed in place, which halves what a step of a stack costs; the gradient never is.
 
 Two forms of every optimizer exist, and they are the same optimizer only while η is constant:
 
@@ -36,9 +36,7 @@ def sgd(theta: Array, gradient: Array, velocity: Array, gamma: Array, eta: Array
     return theta, velocity
 
 
-def momentum(
-    theta: Array, gradient: Array, velocity: Array, gamma: Array, eta: Array
-) -> tuple[Array, Array]:
+def momentum(theta: Array, gradient: Array, velocity: Array, gamma: Array, eta: Array) -> tuple[Array, Array]:
     """Keep the share γ of the last step and add today's push: the article's formula.
 
         velocity = gamma * velocity + eta * gradient
@@ -52,9 +50,7 @@ def momentum(
     return theta, velocity
 
 
-def torch_momentum(
-    theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array
-) -> tuple[Array, Array]:
+def torch_momentum(theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array) -> tuple[Array, Array]:
     """What `torch.optim.SGD(lr=η, momentum=γ)` computes: η stands outside the memory.
 
         buffer = gamma * buffer + gradient
@@ -68,16 +64,14 @@ def torch_momentum(
     return theta, buffer
 
 
-def nesterov(
-    theta: Array, gradient: Array, velocity: Array, gamma: Array, eta: Array
-) -> tuple[Array, Array]:
+def nesterov(theta: Array, gradient: Array, velocity: Array, gamma: Array, eta: Array) -> tuple[Array, Array]:
     """Momentum whose gradient is taken at the point where inertia is about to carry θ.
 
         velocity = gamma * velocity + eta * gradient
         theta    = theta - (gamma * velocity + eta * gradient)
 
-    θ is that look-ahead point itself, so the gradient is the ordinary one at θ. Differs from `momentum` in one thing: the
-    step already contains the next share of inertia. Nesterov 1983; in this arrangement Sutskever et al. 2013.
+    θ is that look-ahead point itself, so the gradient is the ordinary one at θ. Differs from `momentum` in one thing:
+    the step already contains the next share of inertia. Nesterov 1983; in this arrangement Sutskever et al. 2013.
     """
     push = eta * gradient
     velocity *= gamma
@@ -86,9 +80,7 @@ def nesterov(
     return theta, velocity
 
 
-def torch_nesterov(
-    theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array
-) -> tuple[Array, Array]:
+def torch_nesterov(theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array) -> tuple[Array, Array]:
     """What `torch.optim.SGD(lr=η, momentum=γ, nesterov=True)` computes: η stands outside the memory.
 
         buffer = gamma * buffer + gradient

@@ -48,9 +48,7 @@ def _check_roles(features: Sequence[str], target: str) -> None:
     if not features:
         problems.append("data.features: is empty. Name at least one column to predict from.")
     if target in features:
-        problems.append(
-            f"data.target: {shown(target)} is among data.features too. It can be only one of both."
-        )
+        problems.append(f"data.target: {shown(target)} is among data.features too. It can be only one of both.")
     if problems:
         raise DataError(problems)
 
@@ -84,9 +82,7 @@ def _read_rows(path: str, lines: Iterable[str], names: Sequence[str]) -> Table:
     problems = Problems("bad cell or row", "bad cells or rows")
     for line, cells in rows:
         if len(cells) != len(header):
-            problems.add(
-                f"{path}:{line}: {_cells(len(cells))} in the row, {_cells(len(header))} in the header."
-            )
+            problems.add(f"{path}:{line}: {_cells(len(cells))} in the row, {_cells(len(header))} in the header.")
             continue
         line_numbers.append(line)
         for name, index in columns:

@@ -134,14 +134,10 @@ def _classes(table: Table) -> npt.NDArray[np.int64]:
     problems = Problems("bad class", "bad classes")
     for row in np.flatnonzero((labels != np.floor(labels)) | (labels < 0) | (labels >= CLASS_LIMIT)):
         allowed = f"cross_entropy needs classes, whole numbers 0, 1, 2 … up to {CLASS_LIMIT - 1}"
-        problems.add(
-            f"{table.place(int(row))}: got {labels[row]:g}. {allowed}. To predict a quantity take loss: mse."
-        )
+        problems.add(f"{table.place(int(row))}: got {labels[row]:g}. {allowed}. To predict a quantity take loss: mse.")
     problems.raise_any()
     if (labels == labels[0]).all():
-        raise DataError(
-            f"{table.place(0)}: every sample is of class {labels[0]:g}. Two classes or more are needed."
-        )
+        raise DataError(f"{table.place(0)}: every sample is of class {labels[0]:g}. Two classes or more are needed.")
     return labels.astype(np.int64)
 
 

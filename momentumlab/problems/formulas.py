@@ -89,9 +89,7 @@ class GradientNoise:
 
     def _drawn(self, number: int) -> npt.NDArray[np.float64]:
         shape = (_NOISE_BLOCK, self._dimension)
-        return np.stack(
-            [stream(int(seed), NOISE, number).standard_normal(shape) for seed in self._seeds], axis=1
-        )
+        return np.stack([stream(int(seed), NOISE, number).standard_normal(shape) for seed in self._seeds], axis=1)
 
 
 class ForcesProblem:

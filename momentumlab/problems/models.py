@@ -1,8 +1,8 @@
 """Models as problems: linear, softmax and mlp, stacked, with their gradient in closed form.
 
-All three are layers of θ ↦ x·Wᵀ + b with an activation between: linear and softmax have one layer, an mlp has several. A
-stack multiplies every layer of all its runs in one batched product, and every run's bits are those that it has alone.
-Autograd over torch's own modules (`module`) is what these gradients are tested against.
+All three are layers of θ ↦ x·Wᵀ + b with an activation between: linear and softmax have one layer, an mlp has
+several. A stack multiplies every layer of all its runs in one batched product, and every run's bits are those that it
+has alone. Autograd over torch's own modules (`module`) is what these gradients are tested against.
 """
 
 import math
@@ -33,13 +33,9 @@ class Activation:
 
 
 ACTIVATIONS = {
-    "relu": Activation(
-        torch.relu, lambda gradient, z, a: torch.ops.aten.threshold_backward(gradient, z, 0), nn.ReLU
-    ),
+    "relu": Activation(torch.relu, lambda gradient, z, a: torch.ops.aten.threshold_backward(gradient, z, 0), nn.ReLU),
     "tanh": Activation(torch.tanh, lambda gradient, z, a: gradient * (1 - a * a), nn.Tanh),
-    "gelu": Activation(
-        nn.functional.gelu, lambda gradient, z, a: torch.ops.aten.gelu_backward(gradient, z), nn.GELU
-    ),
+    "gelu": Activation(nn.functional.gelu, lambda gradient, z, a: torch.ops.aten.gelu_backward(gradient, z), nn.GELU),
 }
 
 
@@ -174,9 +170,7 @@ class ModelProblem:
             for inputs, outputs in pairwise(self.sizes)
         ]
 
-    def _forward(
-        self, layers: list[tuple[Tensor, Tensor]], x: Tensor
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def _forward(self, layers: list[tuple[Tensor, Tensor]], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         # What goes into every layer and what comes out of it before the activation.
         activation = ACTIVATIONS[self.activation_name].forward
         inputs: list[Tensor] = [x]

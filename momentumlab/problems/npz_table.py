@@ -68,9 +68,7 @@ def _check_members(where: str, archive: Any) -> None:
     if missing:
         held = f"holds {listed(archive.files)}" if archive.files else "holds no arrays"
         raise DataError(f"{where}: no array is called {' or '.join(missing)}. The file {held}. {_HOW}")
-    members = [
-        member for member in archive.zip.infolist() if member.filename.removesuffix(".npy") in {"x", "y"}
-    ]
+    members = [member for member in archive.zip.infolist() if member.filename.removesuffix(".npy") in {"x", "y"}]
     check_size(f"{where}: x and y unpacked are", sum(member.file_size for member in members))
 
 

@@ -12,8 +12,8 @@ from momentumlab.experiment import Grid
 def result_name(grid: Grid, checksums: Mapping[str, str]) -> str:
     """`linreg-3f9a1c2e`: the same for everything that gives the same numbers.
 
-    The name, threads and device decide no number; a data file counts by its checksum and not by its path, a varied key by
-    its axis and not by the value that it replaces.
+    The name, threads and device decide no number; a data file counts by its checksum and not by its path, a varied
+    key by its axis and not by the value that it replaces.
     """
     experiment = grid.cells[0].experiment
     described = {

@@ -111,8 +111,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise ResultError(f"{safe(place)}: this is not the manifest of a result.")
     if manifest["schema"] > SCHEMA:
         raise ResultError(
-            f"{safe(place)}: written by a newer momentumlab (schema {manifest['schema']}; this one reads up to {SCHEMA}). "
-            "Update momentumlab to read it."
+            f"{safe(place)}: written by a newer momentumlab (schema {manifest['schema']}; this one reads up to "
+            f"{SCHEMA}). Update momentumlab to read it."
         )
     return manifest
 

@@ -63,7 +63,8 @@ def table_text(columns: Mapping[str, Sequence[Any]]) -> str:
 def read_numbers(text: str, place: str) -> dict[str, Column]:
     """The columns of a CSV text that holds numbers alone; `run` and `step` as whole numbers.
 
-    A last line without its newline is still being written and is left out. Raises ResultError naming `place` and the line.
+    A last line without its newline is still being written and is left out. Raises ResultError naming `place` and the
+    line.
     """
     whole = text[: text.rfind("\n") + 1]
     header, _, body = whole.partition("\n")

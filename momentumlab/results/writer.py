@@ -1,7 +1,8 @@
 """A result folder while it is written: rows as they come, and nothing half-written ever taken for whole.
 
-The manifest says `running` until everything else is in place, and `finished` only then. Every cell of the grid has its row in
-runs.csv from the beginning: what is not trained yet is `interrupted`, which is the truth should the process die.
+The manifest says `running` until everything else is in place, and `finished` only then. Every cell of the grid has
+its row in runs.csv from the beginning: what is not trained yet is `interrupted`, which is the truth should the
+process die.
 """
 
 import io
@@ -31,9 +32,7 @@ class ResultWriter:
     Leaving it before `finish` marks the result as interrupted (or failed, by an error) and keeps what is there.
     """
 
-    def __init__(
-        self, folder: Path, grid: Grid, header: Sequence[str], evaluations: Sequence[str]
-    ) -> None:
+    def __init__(self, folder: Path, grid: Grid, header: Sequence[str], evaluations: Sequence[str]) -> None:
         self.folder = folder
         self._grid = grid
         self._header = list(header)
@@ -143,9 +142,7 @@ class ResultWriter:
         write_whole(self.folder / "manifest.json", manifest_text(self._manifest))
 
 
-def runs_table(
-    grid: Grid, outcomes: Mapping[int, Any], evaluations: Sequence[str]
-) -> dict[str, list[Any]]:
+def runs_table(grid: Grid, outcomes: Mapping[int, Any], evaluations: Sequence[str]) -> dict[str, list[Any]]:
     """runs.csv as columns: one row a cell, what varies in it and what became of it.
 
     A cell without an outcome is `interrupted`. γ and η as typed; a schedule's `value`.
@@ -175,8 +172,8 @@ def _typed(given: Any) -> Any:
 
 
 def _parameters_file(outcomes: Mapping[int, Any], layouts: Mapping[int, Sequence[Any]]) -> bytes:
-    # (run, parameter), nan behind the end of a shorter run. Names and shapes are those of each run's own tensors: runs of
-    # one model share one layout, and `layout` says which each run has.
+    # (run, parameter), nan behind the end of a shorter run. Names and shapes are those of each run's own tensors:
+    # runs of one model share one layout, and `layout` says which each run has.
     kinds = list(dict.fromkeys(tuple(layouts[run]) for run in sorted(outcomes)))
     thetas = [outcomes[run].theta for run in sorted(outcomes)]
     width = max(sum(parameter.size for parameter in kind) for kind in kinds)

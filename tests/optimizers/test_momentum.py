@@ -22,8 +22,7 @@ OPTIONS = [
 def parameters():
     generator = torch.Generator().manual_seed(0)
     return [
-        torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64))
-        for shape in [(3, 2), (3,), ()]
+        torch.nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64)) for shape in [(3, 2), (3,), ()]
     ]
 
 
@@ -81,9 +80,7 @@ def test_a_checkpoint_of_torchs_goes_on_here_to_the_same_iterates_and_back():
 
 def test_the_gradient_is_never_changed():
     ours = parameters()
-    optimizer = momentumlab.Momentum(
-        ours, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1, maximize=True
-    )
+    optimizer = momentumlab.Momentum(ours, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1, maximize=True)
     for tensor in ours:
         tensor.grad = torch.ones_like(tensor)
     optimizer.step()

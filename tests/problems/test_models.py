@@ -26,9 +26,7 @@ def problem(sizes, loss, batch, samples, dtype="float64", activation="tanh", sta
     classes = sizes[-1] if loss == "cross_entropy" else None
     x = rng.standard_normal((samples, sizes[0]))
     y = rng.integers(0, classes, samples) if classes else rng.standard_normal((samples, sizes[-1]))
-    dataset = Dataset(
-        x=x, y=y, test_x=x[:7], test_y=y[:7], feature_names=(), target_names=(), classes=classes
-    )
+    dataset = Dataset(x=x, y=y, test_x=x[:7], test_y=y[:7], feature_names=(), target_names=(), classes=classes)
     model = SimpleNamespace(start=start, hidden=sizes[1:-1], activation=activation)
     train = SimpleNamespace(dtype=dtype, device="cpu", batch_size=batch, threads=1)
     return ModelProblem(model, loss, dataset, train)

@@ -113,9 +113,7 @@ def test_bad_numbers_are_named_by_row_and_column(path: Path) -> None:
         f"arrays.npz: x[1, 1] (row 1, column 1, counted from 0) is nan. {needed}",
         f"arrays.npz: x[2, 0] (row 2, column 0, counted from 0) is -inf. {needed}",
     ]
-    assert problems(path, {"x": X, "y": bad[:, 1]}) == [
-        f"arrays.npz: y[1] (row 1, counted from 0) is nan. {needed}"
-    ]
+    assert problems(path, {"x": X, "y": bad[:, 1]}) == [f"arrays.npz: y[1] (row 1, counted from 0) is nan. {needed}"]
 
 
 def test_of_many_bad_numbers_ten_are_named_and_the_rest_counted(path: Path) -> None:
@@ -173,9 +171,7 @@ def outcome(path: Path) -> Table | DataError:
         return problem
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4), st.integers(0, 2)
-)
+@given(st.lists(st.tuples(st.integers(0, len(WHOLE) - 1), st.integers(0, 255)), max_size=4), st.integers(0, 2))
 def test_a_damaged_file_is_read_or_refused_in_words(changes: list[tuple[int, int]], cut: int) -> None:
     damaged = bytearray(WHOLE)
     for position, byte in changes:

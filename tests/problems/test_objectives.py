@@ -106,12 +106,8 @@ def test_numpy_and_torch_agree(objective: Objective) -> None:
     other = torch.from_numpy(theta)
 
     # The same formula; only cos, exp and the order of long sums may round otherwise.
-    np.testing.assert_allclose(
-        objective.value(theta, np), objective.value(other, torch), rtol=1e-13, atol=1e-13
-    )
-    np.testing.assert_allclose(
-        objective.gradient(theta, np), objective.gradient(other, torch), rtol=1e-13, atol=1e-13
-    )
+    np.testing.assert_allclose(objective.value(theta, np), objective.value(other, torch), rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(objective.gradient(theta, np), objective.gradient(other, torch), rtol=1e-13, atol=1e-13)
 
 
 def test_at_a_known_minimum_the_gradient_is_zero_and_around_it_is_nothing_lower(objective: Objective) -> None:

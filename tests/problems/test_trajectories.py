@@ -69,9 +69,7 @@ def test_the_double_well_has_the_critical_points_of_the_reference(name: str) -> 
     values = landscape.value(critical, np) if name == "critical_values" else critical[:, 0]
 
     np.testing.assert_allclose(values, WELLS[name], rtol=1e-14)
-    np.testing.assert_allclose(
-        landscape.gradient(critical, np), 0, atol=1e-15
-    )  # a rounding of numbers near 1
+    np.testing.assert_allclose(landscape.gradient(critical, np), 0, atol=1e-15)  # a rounding of numbers near 1
     assert {(WELLS["critical_points"][0],), (WELLS["critical_points"][2],)} == set(landscape.minima)
 
 

@@ -15,7 +15,9 @@ def test_every_number_reads_back_to_the_same_bits_of_its_dtype(values):
     text = rows_text({"run": np.arange(len(values)), "loss": values}, ["run", "loss"])
     back = read_numbers(f"run,loss\n{text}", "metrics.csv")["loss"].astype(values.dtype)
     missing = np.isnan(values)
-    np.testing.assert_array_equal(back[~missing].view(f"u{values.itemsize}"), values[~missing].view(f"u{values.itemsize}"))
+    np.testing.assert_array_equal(
+        back[~missing].view(f"u{values.itemsize}"), values[~missing].view(f"u{values.itemsize}")
+    )
     assert np.isnan(back[missing]).all()
 
 
@@ -61,5 +63,5 @@ def test_words_and_numbers_of_a_small_table_come_back():
     back = read_table(text, "runs.csv")
     assert back["gamma"].tolist() == [0, 0.9]
     assert back["status"].tolist() == ["finished", 'a "b", c']
-    with pytest.raises(ResultError, match="runs.csv:2: 1 fields, expected 2"):
+    with pytest.raises(ResultError, match=r"runs\.csv:2: 1 fields, expected 2"):
         read_table("run,status\n0\n", "runs.csv")

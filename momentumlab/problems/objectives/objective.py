@@ -20,9 +20,7 @@ class Objective:
     gradient: Formula  # (theta (run, parameter), xp) -> (run, parameter), in closed form
     domain: tuple[tuple[float, float], ...]  # (low, high) of every coordinate
     start: Point  # where runs begin unless the experiment says
-    minima: tuple[
-        Point, ...
-    ]  # the known minima, global ones first; () where none is known or they fill a curve
+    minima: tuple[Point, ...]  # the known minima, global ones first; () where none is known or they fill a curve
     source: str
 
     @property
