@@ -103,8 +103,9 @@ class TorchArrays:
         return self.module.linalg.vector_norm(array, dim=-1)
 
     def finite(self, array: Array) -> Array:
-        # 0·x is 0 for every finite x and nan for all others: a tenth of the time of torch's isfinite().all().
-        return (array * 0).sum(-1) == 0
+        # A tenth of the time of isfinite().all(): a norm is finite where all numbers are, unless their squares overflow.
+        finite = self.norm(array).isfinite()
+        return finite if finite.all() else array.isfinite().all(-1)
 
     def index(self, runs: npt.NDArray[np.intp]) -> Array:
         return self.module.from_numpy(runs).to(self.device)

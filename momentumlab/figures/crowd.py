@@ -102,5 +102,5 @@ def _head(axes: Axes, name: str, lines: Sequence[Series], best: str) -> None:
     broken = sum(line.broken for line in lines)
     facts = [f"best {best}"] if best else []
     facts += [f"{broken} of {len(lines)} ×"] if broken else []
-    text = "\n".join(map(style.plain, legends.fold(f"{name}:  {', '.join(facts)}" if facts else name, 40)))
+    text = "\n".join(map(style.plain, legends.fold(f"{name}: {', '.join(facts)}" if facts else name, 40)))
     axes.set_title(text, fontsize=style.LABEL - 1, loc="left", parse_math=False)

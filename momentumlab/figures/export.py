@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from momentumlab.errors import ConfigError
@@ -28,7 +29,13 @@ def render(figure: Figure, format: str = "png") -> bytes:
         raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {shown(format)}.{meant}")
     file = io.BytesIO()
     with style.context():
-        figure.savefig(file, format=format, metadata=_METADATA[format])
+        if format == "png":
+            # Not savefig, which lays everything out once more before it draws. Level 3 packs in half the time of the
+            # usual 6, into 15 % more bytes.
+            canvas: Any = FigureCanvasAgg(figure)
+            canvas.print_png(file, metadata=_METADATA[format], pil_kwargs={"compress_level": 3})
+        else:
+            figure.savefig(file, format=format, metadata=_METADATA[format])
     return file.getvalue()
 
 

@@ -149,7 +149,7 @@ def setting(key: str, value: Value, text: str | None = None) -> str:
     if key == "form":
         return f"{text} form"
     if key == "backend":
-        return {"torch": "torch.optim", "scratch": "our rules"}.get(str(value), text)
+        return f"backend {text}"
     if key.endswith(" schedule"):
         return f"{symbol(key.removesuffix(' schedule'))} {text}"
     return f"{symbol(key)} = {text}"

@@ -1,5 +1,6 @@
 """Legends beside the axes, where they cover nothing."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from matplotlib.legend import Legend
 
 from momentumlab.figures import style
 from momentumlab.figures.labels import columns
+
+# The taller a legend, the closer its lines: up to so many of them, points, and the gap between entries in letters.
+_SIZES = ((16, style.NOTE, 0.7), (20, style.NOTE, 0.35), (24, style.NOTE - 2, 0.3), (math.inf, style.NOTE - 3.5, 0.2))
 
 
 def beside(axes: Axes, handles: Sequence[Any], texts: Sequence[str], **options: Any) -> Legend:
@@ -42,7 +46,9 @@ def below(figure: Figure, handles: Sequence[Any], texts: Sequence[str]) -> Legen
 
 def _made(axes: Axes, handles: Sequence[Any], texts: Sequence[str], options: dict[str, Any]) -> Legend:
     folded = ["\n".join(style.plain(line) for line in fold(text)) for text in texts]
-    made = axes.legend(list(handles), folded, labelspacing=0.7, **options)
+    lines = sum(text.count("\n") + 1 for text in folded)
+    size, gap = next((size, gap) for most, size, gap in _SIZES if lines <= most)
+    made = axes.legend(list(handles), folded, labelspacing=gap, fontsize=size, **options)
     return _literal(made)
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,32 +39,43 @@ ACTIVATIONS = {
 }
 
 
-def mean_squared_error(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """J = mean over samples and outputs of (output − target)², and ∂J/∂output.
+def mean_squared_error(output: Tensor, target: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+    """J = mean over samples and outputs of (output − target)², and what gives ∂J/∂output.
 
-    output, target: (run, sample, output). Returns (run,) and (run, sample, output).
+    output, target: (run, sample, output). Gives (run,) and (run, sample, output).
     """
     residual = output - target
     loss = (residual * residual).flatten(1).mean(1)
-    return loss, residual * (2 / residual[0].numel())
+    return loss, lambda: residual * (2 / residual[0].numel())
 
 
-def cross_entropy(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """J = mean over samples of −log softmax(output)[class], and ∂J/∂output.
+def cross_entropy(output: Tensor, target: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
+    """J = mean over samples of −log softmax(output)[class], and what gives ∂J/∂output.
 
-    output: (run, sample, class); target: (run, sample) of class numbers. Returns (run,) and (run, sample, class).
+    output: (run, sample, class); target: (run, sample) of class numbers. Gives (run,) and (run, sample, class).
     """
     index = target.unsqueeze(-1)
     score = output - output.amax(-1, keepdim=True)  # so that exp cannot overflow
     weight = score.exp()
     total = weight.sum(-1, keepdim=True)
     loss = (total.log() - score.gather(-1, index)).flatten(1).mean(1)
-    gradient = weight / total
-    gradient.scatter_add_(-1, index, gradient.new_full((), -1.0).expand(index.shape))
-    return loss, gradient / output.shape[1]
+
+    def gradient() -> Tensor:
+        softmax = weight / total
+        softmax.scatter_add_(-1, index, softmax.new_full((), -1.0).expand(index.shape))
+        return softmax / output.shape[1]
+
+    return loss, gradient
 
 
 LOSSES = {"mse": mean_squared_error, "cross_entropy": cross_entropy}
+
+
+class Layer(NamedTuple):
+    """The parameters of one layer of a stack."""
+
+    weight: Tensor  # (run, output, input)
+    bias: Tensor  # (run, 1, output)
 
 
 class ModelProblem:
@@ -92,6 +103,8 @@ class ModelProblem:
         self.evaluations = tuple(f"{part}_{kind}" for part in self._parts for kind in kinds)
         self._alone_differs = train.threads > 1 or 1 in (*self.sizes, len(self.x) % self.batch_size, self.batch_size)
         self._start = specification.start
+        self._viewed: Tensor | None = None
+        self._views: list[Layer] = []
         self.stack_limit = max(1, min(4096, _STACK_BYTES // self._bytes_of_a_run()))
 
     def start(self, seeds: Sequence[int]) -> Tensor:
@@ -120,7 +133,7 @@ class ModelProblem:
         layers = self._layers(theta)
         inputs, before = self._forward(layers, x)
         loss, gradient = LOSSES[self.loss_name](before[-1], y)
-        return loss[:runs], self._backward(layers, inputs, before, gradient)[:runs]
+        return loss[:runs], self._backward(layers, inputs, before, gradient())[:runs]
 
     def module(self) -> nn.Module:
         """The same model as torch's own module, its parameters in the order of θ."""
@@ -162,15 +175,18 @@ class ModelProblem:
             drawn += [weight.flatten(), bias.uniform_(-bound, bound, generator=generator)]
         return torch.cat(drawn)
 
-    def _layers(self, theta: Tensor) -> list[tuple[Tensor, Tensor]]:
-        # Views into θ: weight (run, output, input) and bias (run, 1, output) of every layer.
-        pieces = iter(torch.split(theta, [parameter.size for parameter in self.parameters], dim=1))
-        return [
-            (next(pieces).view(-1, outputs, inputs), next(pieces).unsqueeze(1))
-            for inputs, outputs in pairwise(self.sizes)
-        ]
+    def _layers(self, theta: Tensor) -> list[Layer]:
+        # Views into θ, kept while θ is the same tensor: a rule changes it in place.
+        if theta is not self._viewed:
+            pieces = iter(torch.split(theta, [parameter.size for parameter in self.parameters], dim=1))
+            self._views = [
+                Layer(next(pieces).view(-1, outputs, inputs), next(pieces).unsqueeze(1))
+                for inputs, outputs in pairwise(self.sizes)
+            ]
+            self._viewed = theta
+        return self._views
 
-    def _forward(self, layers: list[tuple[Tensor, Tensor]], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def _forward(self, layers: list[Layer], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         # What goes into every layer and what comes out of it before the activation.
         activation = ACTIVATIONS[self.activation_name].forward
         inputs: list[Tensor] = [x]
@@ -178,12 +194,21 @@ class ModelProblem:
         for weight, bias in layers:
             if before:
                 inputs.append(activation(before[-1]))
-            before.append(torch.baddbmm(bias, inputs[-1], weight.transpose(1, 2)))
+            before.append(torch.bmm(inputs[-1], weight.transpose(1, 2)).add_(bias))
         return inputs, before
+
+    def _output(self, layers: list[Layer], x: Tensor) -> Tensor:
+        # The same products as in `_forward`, nothing kept for the way back.
+        activation = ACTIVATIONS[self.activation_name].forward
+        output = x
+        for number, (weight, bias) in enumerate(layers):
+            inputs = activation(output) if number else output
+            output = torch.bmm(inputs, weight.transpose(1, 2)).add_(bias)
+        return output
 
     def _backward(
         self,
-        layers: list[tuple[Tensor, Tensor]],
+        layers: list[Layer],
         inputs: list[Tensor],
         before: list[Tensor],
         gradient: Tensor,
@@ -194,7 +219,7 @@ class ModelProblem:
         for number in reversed(range(len(layers))):
             pieces += [gradient.sum(1), torch.bmm(gradient.transpose(1, 2), inputs[number]).flatten(1)]
             if number:
-                by_input = torch.bmm(gradient, layers[number][0])
+                by_input = torch.bmm(gradient, layers[number].weight)
                 gradient = activation(by_input, before[number - 1], inputs[number])
         return torch.cat(pieces[::-1], dim=1)
 
@@ -205,7 +230,7 @@ class ModelProblem:
         layers = self._layers(theta)
         for x_part, y_part in zip(torch.split(x, size), torch.split(y, size), strict=True):
             inputs, targets = x_part.expand(runs, -1, -1), y_part.expand(runs, *y_part.shape)
-            output = self._forward(layers, inputs)[1][-1]
+            output = self._output(layers, inputs)
             loss += LOSSES[self.loss_name](output, targets)[0].double() * len(x_part)
             if self.loss_name == "cross_entropy":
                 right += (output.argmax(-1) == targets).sum(-1)
