@@ -103,7 +103,7 @@ class TorchArrays:
         return self.module.linalg.vector_norm(array, dim=-1)
 
     def finite(self, array: Array) -> Array:
-        # A tenth of the time of isfinite().all(): a norm is finite where all numbers are, unless their squares overflow.
+        # A tenth of the time of isfinite().all(): a norm is finite where all numbers are, if their squares are.
         finite = self.norm(array).isfinite()
         return finite if finite.all() else array.isfinite().all(-1)
 

@@ -116,10 +116,10 @@ class _Ledger:
         if look.loss is None:
             return np.ones(len(self._runs), np.bool_)
         loss = arrays.numpy(look.loss).astype(np.float64)
-        self._first = loss if self._first is None else self._first
+        if self._first is None:
+            self._first, self._bound = loss, TOO_FAR * np.maximum(1.0, np.abs(loss))
         self._best = np.fmin(self._best, loss)
-        bound = TOO_FAR * np.maximum(1.0, np.abs(self._first))
-        healthy: Mask = np.isfinite(loss) & (loss <= bound) & arrays.numpy(arrays.finite(look.theta))
+        healthy: Mask = np.isfinite(loss) & (loss <= self._bound) & arrays.numpy(arrays.finite(look.theta))
         return healthy
 
     def note(self, evaluation: Columns) -> None:
@@ -146,7 +146,8 @@ class _Ledger:
                 outcome.status, outcome.reason = "diverged", _reason(loss[row], step)
         stays = ~ends
         self._runs, self._best = self._runs[stays], self._best[stays]
-        self._first = None if self._first is None else self._first[stays]
+        if self._first is not None:
+            self._first, self._bound = self._first[stays], self._bound[stays]
 
 
 def _reason(loss: float, step: int) -> str:

@@ -12,6 +12,13 @@ from momentumlab.engine.stack import Look
 Numbers = npt.NDArray[Any]
 Columns = dict[str, Numbers]
 
+_SQUARES = {
+    kind.name: (float(limits.tiny) ** 0.5 / float(limits.eps), float(limits.max) ** 0.5)
+    for kind in (np.dtype(np.float32), np.dtype(np.float64))
+    if (limits := np.finfo(kind))
+}
+"""Between which norms the squares of the numbers are safe, by dtype."""
+
 
 def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vectors: bool) -> Columns:
     """One row a run: loss, norms, cosine, distance, γ, η and, if asked for, θ, ∇J and v.
@@ -51,7 +58,7 @@ def norm(vector: Array, arrays: Arrays) -> Numbers:
 def cosine(one: Array, other: Array, norms: tuple[Numbers, Numbers], arrays: Arrays) -> Numbers:
     """cos of the angle between two vectors of every run, with their norms, (run,); nan where one of them is zero."""
     cosines = arrays.numpy((one * other).sum(-1)) / (norms[0] * norms[1])
-    for row in np.union1d(*map(_beyond_squares, norms)):
+    for row in {*_beyond_squares(norms[0]), *_beyond_squares(norms[1])}:
         if norms[0][row] == 0 or norms[1][row] == 0:
             cosines[row] = np.nan
             continue
@@ -69,8 +76,7 @@ def distance(theta: Array, minima: Sequence[Sequence[float]], arrays: Arrays) ->
 
 def _beyond_squares(lengths: Numbers) -> npt.NDArray[np.intp]:
     # The rows whose squared numbers may have overflowed or lost digits: far from 1 as the dtype goes.
-    limits = np.finfo(lengths.dtype)
-    tiny, huge = limits.tiny**0.5 / limits.eps, limits.max**0.5
+    tiny, huge = _SQUARES[lengths.dtype.name]
     return np.flatnonzero(~((lengths > tiny) & (lengths < huge)))
 
 
