@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from momentumlab.results.reader import Result
     from momentumlab.summary import Table
 
+ROWS_ON_A_TERMINAL = 20
 OK, FAILED, WRONG_USE, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
@@ -158,7 +159,10 @@ def sweep(
     elif not quiet:
         from momentumlab.summary import sweep_table
 
-        _print_table(sweep_table(result))
+        most = ROWS_ON_A_TERMINAL if sys.stdout.isatty() else None
+        _print_table(sweep_table(result, most))
+        if most is not None and len(result.runs["run"]) > most:
+            _say(f"the best {most} of {_counted(result)}; all of them: momentumlab show {safe(result.folder)}")
         _say_where(result, pictures)
     failed = int((result.runs["status"] == "failed").sum())
     if failed:
@@ -298,11 +302,18 @@ def _result_object(result: "Result") -> dict[str, Any]:
     }
 
 
+def _counted(result: "Result") -> str:
+    statuses = result.runs["status"].tolist()
+    ended = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(sorted(statuses, reverse=True)))
+    return f"{len(statuses)} runs ({ended})"
+
+
 def _say_where(result: "Result", pictures: list[Path]) -> None:
-    places = [f"picture {safe(picture)}" for picture in pictures]
-    places.append(f"numbers {safe(result.folder / 'metrics.csv')}")
-    places.append(f"all results: momentumlab plot {safe(result.folder.parent)}/")
-    _say("    ".join(places))
+    *others, last = [f"picture {safe(picture)}" for picture in pictures] or [""]
+    _say_all(others)
+    numbers = f"numbers {safe(result.folder / 'metrics.csv')}"
+    everything = f"all results: momentumlab plot {safe(result.folder.parent)}/"
+    _say("    ".join(filter(None, (last, numbers, everything))))
 
 
 def _print_table(table: "Table") -> None:

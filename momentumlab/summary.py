@@ -37,10 +37,10 @@ def number(value: float) -> str:
 
 
 def setting(value: Any) -> str:
-    """A hyperparameter as it was typed."""
-    if isinstance(value, str):
+    """A hyperparameter as it was typed, to six digits."""
+    if isinstance(value, bool | str | list | dict):
         return safe(value)
-    return repr(float(value)).removesuffix(".0")
+    return f"{value:.6g}"
 
 
 def run_lines(result: Result) -> list[str]:
@@ -51,8 +51,11 @@ def run_lines(result: Result) -> list[str]:
     return lines + ([""] if lines else []) + learned + ([ending] if ending else [])
 
 
-def sweep_table(result: Result) -> Table:
-    """One row a run: what varies in it, its loss on the way and at the end, what it learned, and how it ended."""
+def sweep_table(result: Result, most: int | None = None) -> Table:
+    """One row a run: what varies in it, its loss on the way and at the end, what it learned, and how it ended.
+
+    `most` keeps so many rows where there are more: those of the best runs, in the order of the grid.
+    """
     runs = result.runs
     varied = varied_columns(result)
     checkpoints = _checkpoints(result)
@@ -64,7 +67,8 @@ def sweep_table(result: Result) -> Table:
     at = {step: _loss_at(result, step) for step in checkpoints}
     best = best_run(result)
     rows = []
-    for index, run in enumerate(runs["run"].tolist()):
+    for index in range(len(runs["run"])) if most is None else _best_rows(runs, most):
+        run = int(runs["run"][index])
         row = [setting(runs[name][index]) for name in varied]
         row += [number(at[step].get(run, np.nan)) for step in checkpoints]
         row += [number(runs[name][index]) for name in evaluated]
@@ -137,6 +141,12 @@ def best_run(result: Result) -> int | None:
     ]
     ranked = sorted(rows, key=_score)
     return int(ranked[0]["run"]) if ranked and np.isfinite(_score(ranked[0])) else None
+
+
+def _best_rows(runs: Columns, most: int) -> list[int]:
+    rows = [{name: values[index] for name, values in runs.items()} for index in range(len(runs["run"]))]
+    ranked = sorted(range(len(rows)), key=lambda index: (rows[index]["status"] != "finished", _score(rows[index])))
+    return sorted(ranked[:most])
 
 
 def as_records(columns: Columns) -> list[dict[str, Any]]:
@@ -258,6 +268,8 @@ def _ending(result: Result, index: int) -> str:
     status = str(result.runs["status"][index])
     if status == "finished":
         return ""
+    if status == "diverged":
+        return f"diverged at step {result.runs['steps'][index]}"
     return f"{status}: {safe(result.runs['reason'][index])}"
 
 
