@@ -4,6 +4,7 @@ Only typer is loaded with this module, so that `--help` answers at once; each co
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from momentumlab import __version__
-from momentumlab.errors import ConfigError, MomentumLabError
+from momentumlab.errors import ConfigError, SignalError, MomentumLabError
 from momentumlab.text import nearest, safe, shown
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from momentumlab.summary import Table
 
 ROWS_ON_A_TERMINAL = 20
-OK, FAILED, WRONG_USE, DIVERGED, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILED, DIVERGED = 0, 1, 3
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,8 +55,6 @@ def main() -> None:
         app(args=[argument for argument in arguments if argument != "--debug"], prog_name="momentumlab")
     except MomentumLabError as error:
         _fail(str(error), error.exit_code, debug)
-    except KeyboardInterrupt:
-        _fail("interrupted. The same command begins it again.", INTERRUPTED, debug)
     except BrokenPipeError:
         # Whoever read us has enough (`| head`): say nothing more, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -223,11 +222,25 @@ def _carry_out(experiment: Any, grid: Any, command: str, runs: Path, fresh: bool
     from momentumlab import lab
 
     _say_all(() if quiet else grid.notes)
-    with _progress(quiet) as progress:
+    with _stopped_by_signals(), _progress(quiet) as progress:
         carried = lab.carry_out(experiment, grid, command, runs=runs, fresh=fresh, progress=progress)
     if carried.found and not quiet:
         _say(f"already finished: {safe(carried.result.folder)} (--fresh trains again)")
     return carried
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    # SIGTERM leaves as Ctrl-C does: the result is marked as interrupted, and the words say how to go on.
+    def stop(number: int, _: object) -> None:
+        raise SignalError("stopped by a signal. The same command trains it again.", number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
     MomentumLabError            1  the message says what failed
     ├── ConfigError             2  the experiment, an option or a value is wrong; every problem at once
     ├── DataError               2  the user's data cannot be used
-    └── ResultError             1  a result folder is busy, damaged or cannot be written
+    ├── ResultError             1  a result folder is busy, damaged or cannot be written
+    └── SignalError     130 or 143  a signal stopped the training
 
 Divergence is not here: it is an outcome that is recorded, not an error.
 """
@@ -33,3 +34,11 @@ class DataError(ConfigError):
 
 class ResultError(MomentumLabError):
     """A result folder is in use, damaged, or cannot be read or written."""
+
+
+class SignalError(MomentumLabError):
+    """A signal stopped the work; the exit code is the shell's for that signal."""
+
+    def __init__(self, message: str, signal: int = 2) -> None:
+        self.exit_code = 128 + signal
+        super().__init__(message)

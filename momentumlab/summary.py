@@ -206,21 +206,28 @@ def _loss_at(result: Result, step: int) -> dict[int, float]:
 
 
 def _loss_lines(result: Result) -> list[str]:
-    metrics = result.metrics
+    # As the article: the loss before the last update of every fifth part; where rows are strided, of the row before.
+    metrics, train = result.metrics, result.experiment.get("train", {})
     if "loss" not in metrics or not len(metrics["step"]):
         return []
-    epochs = result.experiment.get("train", {}).get("epochs")
-    steps = int(result.runs["steps"][0])
-    wanted = epochs or result.experiment.get("train", {}).get("steps") or steps
-    each = max(1, wanted // 5)
-    per_epoch = steps / epochs if epochs and result.runs["status"][0] == "finished" else 1
-    word = "Epoch" if epochs else "Step"
+    steps = train.get("steps") or round(train["epochs"] * _steps_per_epoch(result))
+    wanted = train.get("epochs") or steps
     lines = []
-    for count in range(each, wanted + 1, each):
-        row = np.flatnonzero(metrics["step"] <= round(count * per_epoch) - 1)
-        if len(row) and round(count * per_epoch) <= steps:
-            lines.append(f"{word} [{count}/{wanted}], Loss: {number(metrics['loss'][row[-1]])}")
+    for count in range(max(1, wanted // 5), wanted + 1, max(1, wanted // 5)):
+        step = count * steps // wanted - 1
+        row = np.flatnonzero(metrics["step"] <= step)[-1]
+        if metrics["step"][-1] > step:
+            exact = metrics["step"][row] == step and "epochs" in train
+            label = f"Epoch [{count}/{wanted}]" if exact else f"Step [{metrics['step'][row] + 1}/{steps}]"
+            lines.append(f"{label}, Loss: {number(metrics['loss'][row])}")
     return lines
+
+
+def _steps_per_epoch(result: Result) -> float:
+    # From the rows themselves: the row of step k says which epoch it is.
+    last = np.argmax(result.metrics["step"])
+    epoch = result.metrics["epoch"][last]
+    return float(result.metrics["step"][last] / epoch) if epoch else 1.0
 
 
 def _learned(result: Result) -> list[str]:

@@ -325,3 +325,22 @@ def test_the_articles_script_with_one_import_changed_prints_the_same(tmp_path):
     assert "w = 1.9837, b = 1.0177" in said
     changed = [line for line in script.read_text(encoding="utf-8").splitlines() if "momentumlab" in line]
     assert changed[-1] == "import momentumlab.optimizers as optim"
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_stops_the_training_in_words_and_leaves_the_result_marked(name, code, tmp_path):
+    import signal
+    import time
+
+    command = [sys.executable, "-m", "momentumlab", "run", "rosenbrock", "--set", "train.steps=100000000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("runs/*/manifest.json")):
+        time.sleep(0.02)
+    process.send_signal(getattr(signal, name))
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "The same command trains it again" in said
+    assert "Traceback" not in said
+    result = momentumlab.load(next((tmp_path / "runs").iterdir()))
+    assert result.manifest["state"] == "interrupted"
+    assert result.runs["status"].tolist() == ["interrupted"]

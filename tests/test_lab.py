@@ -454,3 +454,30 @@ def test_the_resolved_experiment_repeats_a_sweep_over_kinds(vary, tmp_path):
     again = momentumlab.sweep(first.folder / "experiment.yaml", runs=tmp_path / "b")
     assert first.name == again.name
     assert content(first) == content(again)
+
+
+def test_a_data_file_on_an_axis_counts_by_its_content_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, slope in (("a.npz", 1), ("b.npz", 2)):
+        np.savez(name, x=np.linspace(-1, 1, 10), y=slope * np.linspace(0, 1, 10))
+    experiment = {"data": {"kind": "npz", "path": "a.npz"}, "model": {"kind": "linear"}, "train": {"epochs": 2}}
+    first = momentumlab.sweep(experiment, vary={"data.path": "a.npz,b.npz"})
+    assert momentumlab.sweep(first.folder / "experiment.yaml", runs="elsewhere").name == first.name
+    np.savez("b.npz", x=np.linspace(-1, 1, 10), y=np.linspace(5, 6, 10))
+    assert momentumlab.sweep(experiment, vary={"data.path": "a.npz,b.npz"}).name != first.name
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_words(tmp_path):
+    with pytest.raises(ConfigError, match=r"train\.device: got 'cuda:99'.*Use cpu"):
+        momentumlab.run("linreg", set={"train.device": "cuda:99"}, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_loss_that_overflows_downwards_ends_with_the_parameters_and_not_before(tmp_path):
+    experiment = {"objective": {"kind": "saddle", "start": [1.0, 0.001]}, "train": {"steps": 4000}}
+    result = momentumlab.run(experiment, gamma=0.9, eta=0.05, runs=tmp_path)
+    rows = result.metrics
+    assert result.runs["status"][0] == "diverged"
+    assert "parameter is not finite" in result.runs["reason"][0]
+    assert np.isneginf(rows["loss"][:-1]).any()
+    assert np.isfinite(rows["theta_1"][:-1]).all()

@@ -112,14 +112,14 @@ class _Ledger:
         self._best = np.full(len(runs), np.nan)
 
     def judge(self, look: Look, arrays: Arrays) -> Mask:
-        """(row,): whether J and θ are finite and J has not grown beyond all bounds. J → −∞ is not divergence."""
+        """(row,): whether J and θ are numbers and J has not grown beyond all bounds. J → −∞ is not divergence."""
         if look.loss is None:
             return np.ones(len(self._runs), np.bool_)
         loss = arrays.numpy(look.loss).astype(np.float64)
         if self._first is None:
             self._first, self._bound = loss, TOO_FAR * np.maximum(1.0, np.abs(loss))
         self._best = np.fmin(self._best, loss)
-        healthy: Mask = np.isfinite(loss) & (loss <= self._bound) & arrays.numpy(arrays.finite(look.theta))
+        healthy: Mask = (loss < np.inf) & (loss <= self._bound) & arrays.numpy(arrays.finite(look.theta))
         return healthy
 
     def note(self, evaluation: Columns) -> None:
@@ -151,7 +151,7 @@ class _Ledger:
 
 
 def _reason(loss: float, step: int) -> str:
-    if not np.isfinite(loss):
+    if np.isnan(loss) or loss == np.inf:
         return f"the loss is {loss} at step {step}"
     if loss > TOO_FAR:
         return f"the loss grew to {loss:.3g} at step {step}"

@@ -89,7 +89,7 @@ class RuleStack:
         self._eta = _rates([optimizer.eta for optimizer in optimizers])
         self._feed = problem.feed(self._seeds)
         self._theta = problem.start(self._seeds)
-        self._memory = self._theta * 0
+        self._memory = self._theta - self._theta
         self._velocity = self._memory
 
     def look(self, step: int) -> Look:

@@ -8,6 +8,7 @@ log:1e-3:1:7       7 values, each the same multiple of the one before
 """
 
 import math
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,7 +51,16 @@ def axis(key: str, values: Any) -> Axis:
     elements = _parsed(values) if isinstance(values, str) else _elements(values, key)
     if not elements:
         raise ConfigError("got no values, must be a list such as [0, 0.9] or values such as lin:0:0.99:64")
+    if key in {"data", "data.path"}:
+        elements = [_absolute(element) for element in elements]
     return Axis(key, _checked(key, elements, f" of {shown(values)}" if isinstance(values, str) else ""))
+
+
+def _absolute(data: Any) -> Any:
+    # Seen from where the command is typed, so that the result repeats it from anywhere; those of a file are absolute.
+    if isinstance(data, dict):
+        return data | {"path": _absolute(data["path"])} if "path" in data else data
+    return os.path.abspath(data) if isinstance(data, str) and data and "\0" not in data else data
 
 
 def parse_values(text: str, key: str) -> list[Any]:

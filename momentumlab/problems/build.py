@@ -1,6 +1,6 @@
 """The problem that an experiment describes."""
 
-from momentumlab.errors import DataError
+from momentumlab.errors import ConfigError, DataError
 from momentumlab.experiment import Experiment
 from momentumlab.problems.problem import Problem
 
@@ -25,6 +25,7 @@ def _model(experiment: Experiment) -> Problem:
     from momentumlab.problems.models import ModelProblem
 
     assert experiment.loss is not None
+    _check_device(experiment.train.device)
     dataset = cast(build_data(experiment.data, experiment.loss), experiment.train.dtype)
     samples, batch = len(dataset.x), experiment.train.batch_size
     if batch != "full" and batch > samples:
@@ -38,3 +39,15 @@ def _model(experiment: Experiment) -> Problem:
     if start is not None and len(start) != size:
         raise DataError(f"model.start: got {len(start)} numbers, but the model has {size} parameters.")
     return problem
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    kind, _, number = device.partition(":")
+    if kind != "cuda":
+        return
+    devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= devices:
+        here = f"this machine has {devices} of them" if devices else "torch finds none here"
+        raise ConfigError(f"train.device: got {device!r}, a GPU, but {here}. Use cpu.")

@@ -18,7 +18,7 @@ def result_name(grid: Grid, checksums: Mapping[str, str]) -> str:
     experiment = grid.cells[0].experiment
     described = {
         "experiment": _deciding(experiment.resolved(), checksums),
-        "axes": [[axis.key, list(axis.values)] for axis in grid.axes],
+        "axes": [[axis.key, [_by_content(value, checksums) for value in axis.values]] for axis in grid.axes],
         "zip": grid.zipped,
         "version": __version__,
     }
@@ -29,6 +29,13 @@ def result_name(grid: Grid, checksums: Mapping[str, str]) -> str:
 def _deciding(experiment: dict[str, Any], checksums: Mapping[str, str]) -> dict[str, Any]:
     kept = {key: value for key, value in experiment.items() if key not in {"name", "sweep"}}
     kept["train"] = {k: v for k, v in experiment["train"].items() if k not in {"threads", "device"}}
-    if "path" in experiment.get("data", {}):
-        kept["data"] = experiment["data"] | {"path": checksums[experiment["data"]["path"]]}
+    if "data" in experiment:
+        kept["data"] = _by_content(experiment["data"], checksums)
     return kept
+
+
+def _by_content(value: Any, checksums: Mapping[str, str]) -> Any:
+    # A data file by what stands in it: its path, or the data section that names it.
+    if isinstance(value, dict) and "path" in value:
+        return value | {"path": checksums[value["path"]]}
+    return checksums.get(value, value) if isinstance(value, str) else value

@@ -15,10 +15,11 @@ from typing import IO, Any, Self
 import numpy as np
 from filelock import FileLock, Timeout
 
-from momentumlab.errors import ResultError
+from momentumlab.errors import SignalError, ResultError
 from momentumlab.experiment import Grid
 from momentumlab.results.files import refused, sha256_of, write_whole
 from momentumlab.results.manifest import ended, manifest_text, new_manifest
+from momentumlab.results.reader import is_finished
 from momentumlab.results.table import Column, joined, rows_text, table_text
 from momentumlab.text import safe
 
@@ -59,11 +60,12 @@ class ResultWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._state == "running" and hasattr(self, "_metrics"):
-            self._state = "failed" if isinstance(error, Exception) else "interrupted"
+            stopped = error is None or isinstance(error, SignalError) or not isinstance(error, Exception)
+            self._state = "interrupted" if stopped else "failed"
             self._close()
         self._lock.release()
-        if self._state == "finished":
-            # Whoever comes next finds the result finished and only reads it, so the lock has no more use.
+        if is_finished(self.folder):
+            # Whoever comes next only reads it, so the lock has no more use.
             (self.folder / ".lock").unlink(missing_ok=True)
 
     def begin(self, command: str, experiment_text: str, checksums: Mapping[str, str]) -> None:
