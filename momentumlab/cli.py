@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from momentumlab import __version__
-from momentumlab.errors import ConfigError, SignalError, MomentumLabError
+from momentumlab.errors import ConfigError, MomentumLabError, SignalError
 from momentumlab.text import nearest, safe, shown
 
 if TYPE_CHECKING:

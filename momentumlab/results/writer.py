@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 import numpy as np
 from filelock import FileLock, Timeout
 
-from momentumlab.errors import SignalError, ResultError
+from momentumlab.errors import ResultError, SignalError
 from momentumlab.experiment import Grid
 from momentumlab.results.files import refused, sha256_of, write_whole
 from momentumlab.results.manifest import ended, manifest_text, new_manifest
