@@ -25,7 +25,7 @@ demo: $(READY)
 
 test: $(READY)
 	@echo "test: every test that is not slow, with branch coverage"
-	@$(BIN)/python -m pytest --cov
+	@$(BIN)/python -m pytest --cov -n auto --maxprocesses 4
 
 test-slow: $(READY)
 	@echo "test-slow: the tests that take longer than a second each"

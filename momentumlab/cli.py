@@ -89,7 +89,9 @@ def run(
     ] = None,
     gamma: Annotated[str | None, typer.Option(metavar="γ", help="γ, in [0, 1).")] = None,
     eta: Annotated[str | None, typer.Option(metavar="η", help="η, above 0.")] = None,
-    seed: Annotated[str | None, typer.Option(help="Start, order of minibatches, noise.")] = None,
+    seed: Annotated[
+        str | None, typer.Option(metavar="N", help="Seed of the start, the minibatches and the noise.")
+    ] = None,
     settings: Settings = [],  # noqa: B006 - typer reads the default and never changes it
     runs: Runs = Path("runs"),
     no_plot: NoPlot = False,
@@ -103,6 +105,10 @@ def run(
         return
     from momentumlab.experiment import load, single
 
+    for option, given in (("gamma", gamma), ("eta", eta), ("seed", seed)):
+        if given is not None and ("," in given or ".." in given):
+            several = f"momentumlab sweep {safe(config)} --{option} {safe(given)}"
+            raise ConfigError(f"--{option}: got {shown(given)}, and run takes one value. For several: {several}")
     experiment = load(config, gamma=gamma, eta=eta, seed=seed, set=settings)
     carried = _carry_out(experiment, single(experiment), "run", runs, fresh, quiet)
     result = carried.result
@@ -196,26 +202,34 @@ def show(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="[PATH…]", help="Results, or folders that hold some.")
     ] = None,
-    best: Annotated[int | None, typer.Option(metavar="N", min=1, help="The N runs with the lowest last loss.")] = None,
+    best: Annotated[int | None, typer.Option(metavar="N", help="The N runs with the lowest loss.")] = None,
     sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Sort the runs by a column of runs.csv.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print results and their runs as a table."""
+    from momentumlab.figures import by_problem
     from momentumlab.results.reader import find
-    from momentumlab.summary import results_table, runs_table
+    from momentumlab.summary import as_records, results_table, runs_rows, runs_table, telling
 
+    if best is not None and best < 1:
+        raise ConfigError(f"--best: got {best}, must be at least 1")
     results, skipped = find(paths or [Path("runs")])
     _say_all(skipped)
-    table, columns = runs_table(results, best, sort)
+    if best is not None and len(by_problem(results).groups) > 1:
+        _say("these results are of different problems: their losses compare only within one")
+    rows, columns = runs_rows(results, best, sort)
     if sort is not None:
         _choose("--sort", sort, columns)
     if as_json:
-        _print_json({"results": [_result_object(result) for result in results], "skipped": skipped})
+        described = [_result_object(result) for result in results]
+        _print_json({"results": described, "runs": as_records(rows), "skipped": skipped})
         return
     if sys.stdout.isatty() and len(results) > 1 and best is None and sort is None:
         _print_table(results_table(results))
         return
-    _print_table(table)
+    if sys.stdout.isatty():
+        columns = telling(rows, columns)
+    _print_table(runs_table(rows, columns))
 
 
 def _carry_out(experiment: Any, grid: Any, command: str, runs: Path, fresh: bool, quiet: bool) -> "Carried":
@@ -253,18 +267,34 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("updates"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4) as bar:
-        task = bar.add_task("training", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4)
+    task = bar.add_task("training", total=None)
+
+    def advance(done: int, total: int) -> None:
+        bar.start()  # with the first update: what is found needs no bar
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield advance
+    finally:
+        bar.stop()
 
 
 def _pictures(carried: "Carried") -> list[Path]:
     # A finished result that is asked for again keeps the pictures it has; missing ones are drawn.
     from momentumlab import lab
 
-    folder = carried.result.folder / "figures"
-    there = sorted(folder.glob("*.png")) if carried.found and folder.is_dir() else []
-    return there or list(lab.plot([carried.result.folder]).pictures)
+    result = carried.result
+    if carried.found and not lab.missing_pictures(result):
+        return sorted((result.folder / "figures").glob("*.png"))
+    try:
+        drawn = lab.plot([result.folder])
+    except ConfigError as error:
+        # The numbers are there and are what was asked for; a picture of nothing is no reason to fail.
+        _say_all(str(error).splitlines())
+        return []
+    _say_all(drawn.notes)
+    return list(drawn.pictures)
 
 
 def _run_code(result: "Result") -> int:
@@ -298,21 +328,18 @@ def _print_cells(grid: Any, as_json: bool) -> None:
 
 
 def _as_object(carried: "Carried", pictures: list[Path]) -> dict[str, Any]:
+    from momentumlab.summary import as_records, runs_rows
+
+    rows, _ = runs_rows([carried.result])
     return _result_object(carried.result) | {
+        "runs": as_records(rows),
         "found": carried.found,
         "figures": [str(picture) for picture in pictures],
     }
 
 
 def _result_object(result: "Result") -> dict[str, Any]:
-    from momentumlab.summary import as_records
-
-    return {
-        "folder": str(result.folder),
-        "name": result.name,
-        "state": result.manifest["state"],
-        "runs": as_records(result.runs),
-    }
+    return {"folder": str(result.folder), "name": result.name, "state": result.manifest["state"]}
 
 
 def _counted(result: "Result") -> str:
@@ -377,6 +404,7 @@ def _say_all(lines: Iterable[str]) -> None:
 
 
 def _say(text: str) -> None:
+    sys.stdout.flush()  # so that a pipe of both keeps the order in which they were written
     typer.echo(text, err=True)
 
 

@@ -1,15 +1,16 @@
 """The public verbs as functions: run, sweep, load, plot. The command line is a thin layer over them."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from momentumlab.errors import MomentumLabError
+from momentumlab.errors import ConfigError, MomentumLabError
 from momentumlab.experiment import Experiment, Grid, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
-from momentumlab.results.files import write_whole
+from momentumlab.results.files import refused
 from momentumlab.results.naming import result_name
 from momentumlab.results.reader import Result, find, is_finished, load
 
@@ -103,16 +104,16 @@ def carry_out(
     """
     checksums = _data_checksums(grid)
     folder = Path(runs) / result_name(grid, checksums)
-    if fresh:
-        folder = _unused(folder)
-    elif is_finished(folder):
+    if not fresh and is_finished(folder):
         return Carried(load(folder), found=True)
     from momentumlab.engine.plan import evaluations, groups, header
     from momentumlab.results.writer import ResultWriter
 
     plan = groups(grid)
+    if fresh:
+        folder = _new_folder(folder)
     with ResultWriter(folder, grid, header(plan), evaluations(plan)) as writer:
-        if is_finished(folder):  # by another process, since we asked
+        if not fresh and is_finished(folder):  # by another process, since we asked
             return Carried(load(folder), found=True)
         writer.begin(command, repeated_by(experiment, grid), checksums)
         _train(plan, writer, progress)
@@ -135,24 +136,34 @@ def plot(
     its own figures/, several into figures/ of the first path, or into `out`. Raises ConfigError where nothing can be
     drawn.
     """
-    from momentumlab.figures import by_problem, draw, file_stem, kinds_for, render
+    from momentumlab.figures import by_problem, check_kind, draw, file_stem, kinds_for, save
 
+    if kind is not None:
+        check_kind(kind)
     places = [Path(path) for path in paths]
     results, skipped = find(places)
     if not results:
         raise MomentumLabError("\n".join([*skipped, "No result could be read, so there is nothing to draw."]))
+    unfinished = [_how_far(result) for result in results if not result.finished]
     groups, notes = by_problem(results)
     folder = Path(out) if out is not None else _figures_folder(results, places)
-    pictures = []
+    pictures: list[Path] = []
+    undrawn: list[str] = []
     for group in groups:
-        for wanted in [kind] if kind else kinds_for(group):
+        for wanted in [kind] if kind else _kinds_with(metric, kinds_for(group)):
             stem = file_stem(wanted, metric)
             name = stem if len(groups) == 1 else f"{group[0].experiment['name']}-{stem}"
-            picture = folder / f"{name}.{format}"
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(picture, render(draw(group, wanted, metric=metric, x=x), format))
-            pictures.append(picture)
-    return Drawn(tuple(pictures), (*skipped, *notes))
+            try:
+                figure = draw(group, wanted, metric=metric, x=x)
+            except ConfigError as error:
+                if len(groups) == 1 and kind is not None:
+                    raise
+                undrawn.append(f"{name} not drawn: {error}")
+                continue
+            pictures.append(save(figure, folder / f"{name}.{format}"))
+    if not pictures and undrawn:
+        raise ConfigError(undrawn)
+    return Drawn(tuple(pictures), (*skipped, *unfinished, *notes, *undrawn))
 
 
 def _data_checksums(grid: Grid) -> dict[str, str]:
@@ -163,6 +174,19 @@ def _data_checksums(grid: Grid) -> dict[str, str]:
     from momentumlab.problems.files import checksum
 
     return {path: checksum(path) for path in sorted(paths)}
+
+
+def _kinds_with(metric: str, kinds: list[str]) -> list[str]:
+    # A metric that was asked for is drawn where it stands; paths and pushes show none.
+    return kinds if metric == "loss" else [kind for kind in kinds if kind in {"curves", "heatmap"}]
+
+
+def missing_pictures(result: Result) -> list[Path]:
+    """The pictures that belong to a result by default and are not in its folder."""
+    from momentumlab.figures import file_stem, kinds_for
+
+    belong = [result.folder / "figures" / f"{file_stem(kind)}.png" for kind in kinds_for([result])]
+    return [picture for picture in belong if not picture.exists()]
 
 
 def _train(plan: "Sequence[Group]", writer: "ResultWriter", progress: Progress | None) -> None:
@@ -185,9 +209,11 @@ def _train_chunk(group: "Group", cells: "Sequence[Cell]", writer: "ResultWriter"
     # A run that fails is its own affair: the chunk is trained again run by run, and the culprit is recorded as failed.
     from momentumlab.engine.loop import Outcome, train
 
+    outcomes: dict[int, Outcome] = {}
     try:
-        outcomes = train(group.stack(cells), group.problem, group.plan, writer.record, tick)
-    except MomentumLabError:
+        train(group.stack(cells), group.problem, group.plan, writer.record, tick, outcomes)
+    except (MomentumLabError, KeyboardInterrupt):
+        writer.stop_chunk(outcomes)
         raise
     except Exception as error:
         writer.abandon_chunk()
@@ -216,16 +242,27 @@ def _threads(experiment: Experiment) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _unused(folder: Path) -> Path:
-    if not folder.exists():
-        return folder
-    number = 2
-    while (candidate := folder.with_name(f"{folder.name}-{number}")).exists():
-        number += 1
-    return candidate
+def _new_folder(folder: Path) -> Path:
+    # Made by whoever is first to: two at the same time get two folders.
+    for number in itertools.count(1):
+        candidate = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        try:
+            candidate.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise refused(candidate, error) from error
+        return candidate
+    raise AssertionError("there is always a next number")
+
+
+def _how_far(result: Result) -> str:
+    done = int((result.runs["status"] != "interrupted").sum())
+    return f"{result.name} is not finished: {done} of {len(result.runs['run'])} runs have come to their end"
 
 
 def _figures_folder(results: Sequence[Result], paths: Sequence[Path]) -> Path:
     if len(results) == 1:
         return results[0].folder / "figures"
-    return paths[0] / "figures"
+    first = paths[0].parent if paths[0].is_file() else paths[0]
+    return first / "figures"

@@ -9,7 +9,10 @@ import numpy as np
 from momentumlab.results.reader import Columns, Result
 from momentumlab.text import safe
 
+Row = dict[str, Any]
+
 SYMBOLS = {"gamma": "γ", "eta": "η"}
+_SHORT = 9  # letters of a number that is shown as it is
 _PLAIN = ("run", "gamma", "eta", "seed")
 _SWUNG_PAST = 0.01  # a run that ends this share of its way above its own best has overshot the minimum
 _SCORES = ("test_loss", "train_loss", "loss_last")  # what runs are ranked by: the first that was measured
@@ -37,10 +40,16 @@ def number(value: float) -> str:
 
 
 def setting(value: Any) -> str:
-    """A hyperparameter as it was typed, to six digits."""
-    if isinstance(value, bool | str | list | dict):
+    """A value as it was typed or written; of a long fraction so many digits that 1−γ shows six."""
+    if value is None:
+        return ""
+    if not isinstance(value, float):
         return safe(value)
-    return f"{value:.6g}"
+    exact = repr(float(value)).removesuffix(".0")
+    if len(exact) <= _SHORT:
+        return exact
+    beyond = int(-np.log10(1 - value)) if 0.9 < value < 1 else 0
+    return f"{value:.{6 + beyond}g}"
 
 
 def run_lines(result: Result) -> list[str]:
@@ -63,7 +72,8 @@ def sweep_table(result: Result, most: int | None = None) -> Table:
     evaluated = _evaluated_columns(runs)
     header = [SYMBOLS.get(name, name) for name in varied]
     header += [f"loss@{step + 1}" for step in checkpoints]
-    header += [name.replace("_", " ") for name in evaluated] + names + ["note"]
+    shown = evaluated if checkpoints or "loss" not in result.metrics else ["loss_last", *evaluated]
+    header += [name.replace("_", " ") for name in shown] + names + ["note"]
     at = {step: _loss_at(result, step) for step in checkpoints}
     best = best_run(result)
     rows = []
@@ -71,31 +81,42 @@ def sweep_table(result: Result, most: int | None = None) -> Table:
         run = int(runs["run"][index])
         row = [setting(runs[name][index]) for name in varied]
         row += [number(at[step].get(run, np.nan)) for step in checkpoints]
-        row += [number(runs[name][index]) for name in evaluated]
+        row += [number(runs[name][index]) for name in shown]
         row += [number(value) for value in _final_parameters(result, run, len(names))]
         rows.append((*row, _ending(result, index) or ("best" if run == best else _swung(result, index))))
     return Table(tuple(header), tuple(rows))
 
 
-def runs_table(results: Sequence[Result], best: int | None = None, sort: str | None = None) -> tuple[Table, list[str]]:
-    """One row a run of all the results, and the columns there are.
+def runs_rows(
+    results: Sequence[Result], best: int | None = None, sort: str | None = None
+) -> tuple[list[Row], list[str]]:
+    """One row a run of all the results, and the columns that any of them has.
 
-    `best` keeps so many of the finished runs, those with the lowest loss: the test loss where there is one, else the
-    loss over all training data, else the last one.
+    `best` keeps so many of the finished runs, those with the lowest loss: the test loss where there is one, else that
+    over all training data, else the last one. `sort` orders by a column: numbers, then words, then what is missing.
     """
-    columns = list(dict.fromkeys(name for result in results for name in result.runs))
+    columns = ["result", *dict.fromkeys(name for result in results for name in result.runs)]
     rows = [
         {"result": result.name} | {name: values[index] for name, values in result.runs.items()}
         for result in results
         for index in range(len(result.runs["run"]))
     ]
     if best is not None:
-        rows = sorted((row for row in rows if row["status"] == "finished"), key=_score)
+        rows = sorted((row for row in rows if row["status"] == "finished"), key=_score)[:best]
     if sort is not None:
-        rows = sorted(rows[:best], key=lambda row: _sortable(row.get(sort)))
-    header = ["result", *columns]
-    shown = [tuple(_cell(row.get(name, "")) for name in header) for row in rows[:best]]
-    return Table(tuple(header), tuple(shown)), header
+        rows = sorted(rows, key=lambda row: _sortable(row.get(sort)))
+    return rows, columns
+
+
+def telling(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:
+    """The columns that a narrow screen needs: those that name a run or its end, and those in which the runs differ."""
+    kept = {"result", "run", "gamma", "eta", "status", "loss_last"}
+    return [name for name in columns if name in kept or len({setting(row.get(name)) for row in rows}) > 1]
+
+
+def runs_table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
+    """The rows of `runs_rows` in words."""
+    return Table(tuple(columns), tuple(tuple(setting(row.get(name)) for name in columns) for row in rows))
 
 
 def results_table(results: Sequence[Result]) -> Table:
@@ -149,30 +170,19 @@ def _best_rows(runs: Columns, most: int) -> list[int]:
     return sorted(ranked[:most])
 
 
-def as_records(columns: Columns) -> list[dict[str, Any]]:
-    """Columns as one mapping a row, for JSON: what is missing or not finite is null."""
-    names = list(columns)
-    return [
-        {name: _plain(value) for name, value in zip(names, row, strict=True)}
-        for row in zip(*(columns[name].tolist() for name in names), strict=True)
-    ]
+def as_records(rows: Sequence[Row]) -> list[Row]:
+    """The rows of `runs_rows` for JSON: what is missing or not finite is null."""
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
 
 
 def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _score(row: dict[str, Any]) -> float:
     measured = (float(row[name]) for name in _SCORES if name in row)
     return next((value for value in measured if not np.isnan(value)), np.inf)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return safe(value)
-    if isinstance(value, int | np.integer):
-        return str(value)
-    return "nan" if np.isnan(value) else f"{float(value):.6g}"
 
 
 def _sortable(value: Any) -> tuple[int, float, str]:
@@ -188,21 +198,21 @@ def _extra_columns(runs: Columns) -> list[str]:
 
 
 def _checkpoints(result: Result) -> list[int]:
-    # The rows whose loss stands for a fifth of the training and for all of it: the loss before updates 20 and 100 of
-    # 100.
-    if "loss" not in result.metrics:
+    # The rows whose loss stands for a fifth of the training and for all of it: before updates 20 and 100 of 100.
+    # Where rows are strided, the recorded ones before those.
+    finished = result.runs["steps"][result.runs["status"] == "finished"]
+    if "loss" not in result.metrics or not len(result.metrics["step"]) or len(set(finished.tolist())) > 1:
         return []
-    steps = int(result.metrics["step"].max(initial=0))
-    return sorted({max(0, steps // 5 - 1), max(0, steps - 1)})
+    recorded = np.unique(result.metrics["step"])
+    steps = int(recorded[-1])
+    return sorted({int(recorded[recorded <= max(0, step)][-1]) for step in (steps // 5 - 1, steps - 1)})
 
 
 def _loss_at(result: Result, step: int) -> dict[int, float]:
-    # Where rows are strided, the last row at or before the step; a run that ended earlier has none.
+    # Of the runs that recorded this step: one that ended earlier has none.
     metrics = result.metrics
-    ends = dict(zip(result.runs["run"].tolist(), result.runs["steps"].tolist(), strict=True))
-    upto = metrics["step"] <= step
-    last = dict(zip(metrics["run"][upto].tolist(), metrics["loss"][upto].tolist(), strict=True))
-    return {run: loss for run, loss in last.items() if ends.get(run, 0) > step}
+    here = metrics["step"] == step
+    return dict(zip(metrics["run"][here].tolist(), metrics["loss"][here].tolist(), strict=True))
 
 
 def _loss_lines(result: Result) -> list[str]:
@@ -212,6 +222,7 @@ def _loss_lines(result: Result) -> list[str]:
         return []
     steps = train.get("steps") or round(train["epochs"] * _steps_per_epoch(result))
     wanted = train.get("epochs") or steps
+    word = "Loss" if train.get("batch_size", "full") == "full" else "Loss of a batch"
     lines = []
     for count in range(max(1, wanted // 5), wanted + 1, max(1, wanted // 5)):
         step = count * steps // wanted - 1
@@ -219,7 +230,7 @@ def _loss_lines(result: Result) -> list[str]:
         if metrics["step"][-1] > step:
             exact = metrics["step"][row] == step and "epochs" in train
             label = f"Epoch [{count}/{wanted}]" if exact else f"Step [{metrics['step'][row] + 1}/{steps}]"
-            lines.append(f"{label}, Loss: {number(metrics['loss'][row])}")
+            lines.append(f"{label}, {word}: {number(metrics['loss'][row])}")
     return lines
 
 

@@ -172,7 +172,9 @@ def test_show_ranks_and_sorts_the_runs(type_in):
     _, out, _ = type_in("show", "runs/", "--sort", "loss_best")
     assert [line.split("\t")[2] for line in out.splitlines()[1:]] == ["0.9", "0.5", "0.99", "0"]
     _, out, _ = type_in("show", "--json")
-    assert len(json.loads(out)["results"][0]["runs"]) == 4
+    assert len(json.loads(out)["runs"]) == 4
+    _, out, _ = type_in("show", "--json", "--best", 1)
+    assert [row["gamma"] for row in json.loads(out)["runs"]] == [0.9]
 
 
 def test_show_refuses_an_unknown_column_with_the_nearest(type_in):
@@ -226,6 +228,10 @@ def test_an_impossible_picture_is_refused_with_what_is_possible(type_in, options
         ("run linerg", "'linreg'"),
         ("run linreg --gamma 1.2", "--gamma: got 1.2, must be in [0, 1)"),
         ("run linreg --gamma banana", "banana"),
+        ("run linreg --gamma 0,0.5", "momentumlab sweep linreg --gamma 0,0.5"),
+        ("run linreg --set train.device=cuda:99", "Use cpu"),
+        ("sweep --vary train.threads=1,2", "cannot be varied"),
+        ("show --best 0", "--best: got 0"),
         ("run linreg --set train.epoch=3", "train.epochs"),
         ("run linreg --set epochs", "key=value"),
         ("run linreg --set train.batch_size=1000", "1000"),

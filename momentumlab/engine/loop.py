@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -51,18 +51,24 @@ class Outcome:
 
 
 def train(
-    stack: Stack, problem: Problem, plan: Plan, record: Record, tick: Callable[[int], None]
-) -> dict[int, Outcome]:
-    """Train every run of the stack; what became of each, by run number.
+    stack: Stack,
+    problem: Problem,
+    plan: Plan,
+    record: Record,
+    tick: Callable[[int], None],
+    outcomes: dict[int, Outcome],
+) -> None:
+    """Train every run of the stack and write into `outcomes`, by run number, what became of each.
 
-    A run that diverges writes that row as its last and leaves the stack; the others do not notice. `tick` is told how
-    many updates were made, counted over the runs.
+    Whatever ends the training early (a signal, an error) finds there how far the others had come. A run that diverges
+    writes that row as its last and leaves the stack; the others do not notice. `tick` is told how many updates were made,
+    counted over the runs.
     """
-    ledger = _Ledger(stack.runs)
-    with np.errstate(all="ignore"):  # an overflow is an outcome, which `judge` sees, and not a warning
+    ledger = _Ledger(stack.runs, outcomes)
+    with ledger, np.errstate(all="ignore"):  # an overflow is an outcome, which `judge` sees, and not a warning
         for step in range(plan.steps + 1):
             look = stack.look(step)
-            healthy = ledger.judge(look, stack.arrays)
+            healthy = ledger.judge(look, stack.arrays, step)
             evaluation = _evaluation(problem, look, stack.arrays) if step in plan.evaluate_at else {}
             rows = np.arange(len(healthy)) if plan.records(step) else np.flatnonzero(~healthy)
             if len(rows):
@@ -77,7 +83,6 @@ def train(
                 stack.keep(np.flatnonzero(healthy))
             stack.advance()
             tick(len(stack.runs))
-    return ledger.outcomes
 
 
 def _evaluation(problem: Problem, look: Look, arrays: Arrays) -> Columns:
@@ -105,17 +110,30 @@ def _columns(
 class _Ledger:
     """The runs of a stack and what is known of them so far; the rows that are still trained stand first to last."""
 
-    def __init__(self, runs: npt.NDArray[np.int64]) -> None:
-        self.outcomes = {int(run): Outcome() for run in runs}
+    def __init__(self, runs: npt.NDArray[np.int64], outcomes: dict[int, Outcome]) -> None:
+        self.outcomes = outcomes
+        self.outcomes |= {int(run): Outcome() for run in runs}
         self._runs = runs
         self._first: npt.NDArray[Any] | None = None
         self._best = np.full(len(runs), np.nan)
 
-    def judge(self, look: Look, arrays: Arrays) -> Mask:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Nobody is left here unless the training was stopped: they are interrupted, as far as they had come.
+        for row, run in enumerate(self._runs):
+            outcome = self.outcomes[int(run)]
+            outcome.steps, outcome.reason = self._step, f"stopped at step {self._step}"
+            self._note_losses(outcome, row)
+
+    def judge(self, look: Look, arrays: Arrays, step: int) -> Mask:
         """(row,): whether J and θ are numbers and J has not grown beyond all bounds. J → −∞ is not divergence."""
+        self._step = step
         if look.loss is None:
             return np.ones(len(self._runs), np.bool_)
-        loss = arrays.numpy(look.loss).astype(np.float64)
+        self._loss = arrays.numpy(look.loss)
+        loss = self._loss.astype(np.float64)
         if self._first is None:
             self._first, self._bound = loss, TOO_FAR * np.maximum(1.0, np.abs(loss))
         self._best = np.fmin(self._best, loss)
@@ -131,23 +149,24 @@ class _Ledger:
     def close(self, ends: Mask, healthy: Mask, look: Look, arrays: Arrays, step: int) -> None:
         """Write down the outcome of the rows that end here and go on with the others."""
         theta = arrays.numpy(look.theta)
-        loss = None if look.loss is None else arrays.numpy(look.loss)
         for row in np.flatnonzero(ends):
             outcome = self.outcomes[int(self._runs[row])]
             outcome.steps = step
             outcome.theta = theta[row].copy()
             outcome.status, outcome.reason = "finished", ""
-            if loss is not None and self._first is not None:
-                kind = loss.dtype.type
-                outcome.loss_first, outcome.loss_last = kind(self._first[row]), loss[row]
-                outcome.loss_best = kind(self._best[row])
+            self._note_losses(outcome, int(row))
             if not healthy[row]:
-                assert loss is not None
-                outcome.status, outcome.reason = "diverged", _reason(loss[row], step)
+                outcome.status, outcome.reason = "diverged", _reason(outcome.loss_last, step)
         stays = ~ends
         self._runs, self._best = self._runs[stays], self._best[stays]
         if self._first is not None:
-            self._first, self._bound = self._first[stays], self._bound[stays]
+            self._first, self._bound, self._loss = self._first[stays], self._bound[stays], self._loss[stays]
+
+    def _note_losses(self, outcome: Outcome, row: int) -> None:
+        if self._first is not None:
+            kind = self._loss.dtype.type
+            outcome.loss_first, outcome.loss_last = kind(self._first[row]), self._loss[row]
+            outcome.loss_best = kind(self._best[row])
 
 
 def _reason(loss: float, step: int) -> str:

@@ -57,7 +57,7 @@ def norm(vector: Array, arrays: Arrays) -> Numbers:
 
 def cosine(one: Array, other: Array, norms: tuple[Numbers, Numbers], arrays: Arrays) -> Numbers:
     """cos of the angle between two vectors of every run, with their norms, (run,); nan where one of them is zero."""
-    cosines = arrays.numpy((one * other).sum(-1)) / (norms[0] * norms[1])
+    cosines = arrays.numpy(arrays.dot(one, other)) / (norms[0] * norms[1])
     for row in {*_beyond_squares(norms[0]), *_beyond_squares(norms[1])}:
         if norms[0][row] == 0 or norms[1][row] == 0:
             cosines[row] = np.nan

@@ -1,5 +1,7 @@
 """Do the sections of an experiment fit each other? Every disagreement at once, in words."""
 
+import math
+import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -22,9 +24,10 @@ MODELS = {"mse": "linear or mlp", "cross_entropy": "softmax or mlp"}
 
 def disagreements(experiment: "Experiment") -> list[Disagreement]:
     """(keys, whole sentence) for everything in which two sections contradict each other."""
+    rounded = list(_rounded_out_of_range(experiment))
     if experiment.objective is not None:
-        return [*_one_problem(experiment), *_of_objective(experiment, experiment.objective)]
-    return [*_one_problem(experiment), *_of_model(experiment)]
+        return [*_one_problem(experiment), *_of_objective(experiment, experiment.objective), *rounded]
+    return [*_one_problem(experiment), *_of_model(experiment), *rounded]
 
 
 def resolved_loss(experiment: "Experiment") -> _Loss | None:
@@ -46,6 +49,27 @@ def _one_problem(experiment: "Experiment") -> Iterator[Disagreement]:
         yield (), "data without a model: add one such as model: {kind: linear}"
     elif experiment.data is None:
         yield (), "a model without data: add some such as data: {kind: line}"
+
+
+def _rounded_out_of_range(experiment: "Experiment") -> Iterator[Disagreement]:
+    # 0.99999999 is in [0, 1), but as float32 it is 1: another optimizer would be trained than the one named.
+    unsaid = experiment.objective is not None and "dtype" not in experiment.train.model_fields_set
+    if experiment.train.dtype != "float32" or unsaid:
+        return
+    for key, low, high in (("gamma", -1.0, 1.0), ("eta", 0.0, math.inf)):
+        setting = getattr(experiment.optimizer, key)
+        values = [setting] if isinstance(setting, float) else setting.values().values()
+        for value in values:
+            if not low < _as_float32(value) < high:
+                rounded = f"which float32 rounds to {_as_float32(value):g}: take train.dtype float64"
+                yield ("optimizer", key), f"got {shown(value)}, {rounded}"
+
+
+def _as_float32(value: float) -> float:
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.inf
 
 
 def _of_objective(experiment: "Experiment", objective: Objective) -> Iterator[Disagreement]:

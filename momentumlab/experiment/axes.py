@@ -46,8 +46,8 @@ def axis(key: str, values: Any) -> Axis:
     key = full_key(key)
     if problem := unknown(key):
         raise ConfigError(problem)
-    if key in {"name", "sweep"}:
-        raise ConfigError(f"{key} cannot be varied")
+    if key in {"name", "sweep", "train.threads", "train.device"}:
+        raise ConfigError(f"{key} cannot be varied" + (": it decides no number" if "." in key else ""))
     elements = _parsed(values) if isinstance(values, str) else _elements(values, key)
     if not elements:
         raise ConfigError("got no values, must be a list such as [0, 0.9] or values such as lin:0:0.99:64")

@@ -78,7 +78,18 @@ def expand(
     dropped = [key for key in sweep if key != "zip" and key not in {key for key, _ in options.values()}]
     if options and dropped:
         notes.insert(0, f"the axes given take the place of the sweep section: {', '.join(dropped)} is left aside")
+    if any(axis.key == "seed" for axis in axes) and not any(_seed_decides(cell.experiment) for cell in kept):
+        notes.append(
+            "the seed decides nothing here (fixed start, no minibatches, no noise): all seeds give the same numbers"
+        )
     return Grid(axes, zipped, _labelled(kept, axes), tuple(notes))
+
+
+def _seed_decides(experiment: Experiment) -> bool:
+    objective, model = experiment.objective, experiment.model
+    if objective is not None:
+        return objective.start == "random" or objective.noise > 0
+    return model is None or model.start is None or experiment.train.batch_size != "full"
 
 
 # ---- axes --------------------------------------------------------------------------------------------------
@@ -87,7 +98,7 @@ def expand(
 def _axes(described: Mapping[str, tuple[str, Any]]) -> tuple[Axis, ...]:
     """The axes in their order; `described` holds (key, values) by what a message calls them."""
     if not described:
-        raise ConfigError("nothing is varied: add for example --gamma 0,0.5,0.9,0.99 or a sweep section to the file")
+        raise ConfigError("nothing is varied: add for example --gamma 0,0.5,0.9,0.99, or use run for a single training")
     axes: list[Axis] = []
     lines: list[str] = []
     for label, (key, values) in described.items():

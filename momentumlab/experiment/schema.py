@@ -6,6 +6,7 @@ Experiment ── data, model, loss   or   objective        what is minimised
            ── sweep                                     the axes of the grid, as written
 """
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -107,7 +108,10 @@ class StepSchedule(Section):
     def values(self) -> dict[int, float]:
         """Every value it takes, by the number of the first update that uses it."""
         at_step = step_decay(self.value, self.factor, self.at)
-        return {step + 1: at_step(step) for step in (0, *self.at)}
+        try:
+            return {step + 1: at_step(step) for step in (0, *self.at)}
+        except OverflowError:
+            return {self.at[-1] + 1: math.inf}
 
 
 def _stays_in(bounds: Range) -> AfterValidator:

@@ -8,6 +8,7 @@ from typing import Any
 
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import shipped
+from momentumlab.experiment.axes import parse_values
 from momentumlab.experiment.explain import given
 from momentumlab.experiment.keys import canonical, plain
 from momentumlab.experiment.strict_yaml import LARGEST, Document
@@ -82,7 +83,9 @@ def _see_paths_from(folder: Path, data: dict[str, Any]) -> None:
         if isinstance(section, dict) and "path" in section:
             section["path"] = _seen_from(folder, section["path"])
     if "data.path" in axes:
-        axes["data.path"] = [_seen_from(folder, path) for path in _as_list(axes["data.path"])]
+        given = axes["data.path"]
+        paths = parse_values(given, "sweep.data.path") if isinstance(given, str) else _as_list(given)
+        axes["data.path"] = [_seen_from(folder, path) for path in paths]
 
 
 def _as_list(values: Any) -> list[Any]:

@@ -94,7 +94,7 @@ def _median(ordered: Sequence[float]) -> float:
 
 def _final(trace: Trace, metric: str) -> float:
     """The last number of a run that did not fail, nan where it has none."""
-    if metric not in trace.columns or trace.status == "failed":
+    if metric not in trace.columns or trace.status in {"failed", "interrupted"}:
         return np.nan
     values = trace.column(metric)
     values = values[np.isfinite(values)]

@@ -12,6 +12,7 @@ from momentumlab.figures.traces import Trace, is_number, recorded, traces
 if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
+MOST_PATHS = 100  # beyond it paths cover each other and the landscape; `--kind landscape` draws them all the same
 KINDS = ("curves", "heatmap", "landscape", "forces")
 
 
@@ -27,7 +28,7 @@ def kinds_for(results: Sequence["Result"]) -> list[str]:
     wanted = {
         "curves": "loss" in recorded(runs),
         "heatmap": _is_grid(runs),
-        "landscape": _has_landscape(results, runs),
+        "landscape": len(runs) <= MOST_PATHS and _has_landscape(results, runs),
     }
     return [kind for kind, sensible in wanted.items() if sensible]
 

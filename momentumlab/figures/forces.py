@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
 PANELS = 4
+_TOO_UNLIKE = 12  # paths whose sizes differ more than so many times do not share a scale
 _ARROWS = 12  # so many steps of a path carry arrows
 _INERTIA, _PUSH = style.BLACK, style.PURPLE
 
@@ -99,7 +100,7 @@ def _apart(alone: Sequence[tuple[str, Look, Way]], head: Head) -> Figure:
     """A panel for each run: to one scale, unless the smallest path could then not be read."""
     ways = [way for _, _, way in alone]
     sizes = [float(np.ptp(way.points[:, -way.dimension :], axis=0).max()) for way in ways]
-    own = max(sizes) > 3 * min(sizes)
+    own = max(sizes) > _TOO_UNLIKE * min(sizes)
     figure = style.canvas(head.title, head.notes("each panel has its own scale" if own else ""))
     flat = ways[0].dimension == 2 and all(size[0] > 2.5 * size[1] for size in (_box([way], 1).size for way in ways))
     panels = style.panels(figure, len(alone), shared=False, flat=flat)

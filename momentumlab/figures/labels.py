@@ -24,9 +24,9 @@ _METRICS = {
     "gamma": "momentum coefficient γ",
     "eta": "learning rate η",
     "train_loss": "loss over all training data",
-    "train_accuracy": "share of the training data classified correctly",
+    "train_accuracy": "training accuracy (share right)",
     "test_loss": "loss over the test data",
-    "test_accuracy": "share of the test data classified correctly",
+    "test_accuracy": "test accuracy (share right)",
 }
 _VECTORS = {
     "theta": "parameter θ{}",

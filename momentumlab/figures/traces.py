@@ -181,6 +181,8 @@ def having(runs: Sequence[Trace], metric: str) -> list[Trace]:
         return found
     if not runs:
         raise ConfigError("nothing to draw: no run has a recorded step yet")
+    if any(metric in trace.columns for trace in runs):
+        raise ConfigError(f"{safe(metric)}: no run has a finite value of it, so there is nothing to draw")
     known = recorded(runs)
     guess = nearest(metric, known)
     meant = f" Did you mean {guess!r}?" if guess else ""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from momentumlab.errors import ConfigError, MomentumLabError, ResultError
 from momentumlab.experiment import parse
+from momentumlab.results.files import sha256_of
 from momentumlab.results.manifest import SCHEMA
 from momentumlab.results.table import read_numbers, read_table
 from momentumlab.text import safe, shown
@@ -36,6 +37,8 @@ class Result:
 
     def rows(self, run: int) -> Columns:
         """The recorded rows of one run, by step."""
+        if run not in self.runs["run"]:
+            raise IndexError(f"there is no run {run}: this result has runs 0 to {len(self.runs['run']) - 1}")
         mine = self.metrics["run"] == run
         return {name: values[mine] for name, values in self.metrics.items()}
 
@@ -46,9 +49,14 @@ class Result:
 
 
 def load(folder: str | Path) -> Result:
-    """The result in a folder. Raises ResultError where it is missing, damaged, or of a newer version."""
+    """The result in a folder. Raises ResultError where it is missing, damaged, or of a newer version.
+
+    The files of a finished result must be those that were written, to the byte.
+    """
     folder = Path(folder)
     manifest = _manifest(folder)
+    if manifest["state"] == "finished":
+        _check_files(folder, manifest)
     return Result(
         folder=folder,
         name=folder.name,
@@ -69,8 +77,9 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Result], list[str]]:
 
     Raises ConfigError for a path that does not exist or below which there is no result.
     """
-    results, skipped = [], []
-    for folder in dict.fromkeys(folder for path in paths for folder in _folders(Path(path))):
+    results: list[Result] = []
+    skipped: list[str] = []
+    for folder in dict.fromkeys(folder for path in paths for folder in _folders(Path(path), skipped)):
         try:
             results.append(load(folder))
         except MomentumLabError as error:
@@ -78,27 +87,45 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Result], list[str]]:
     return results, skipped
 
 
-def _folders(path: Path) -> list[Path]:
+def _folders(path: Path, skipped: list[str]) -> list[Path]:
     if not path.exists():
         raise ConfigError(f"{shown(str(path))}: there is no such folder. Results lie in runs/ by default.")
     if path.is_file():
         path = path.parent
-    found = sorted(_below(path))
-    if not found:
+        if not (path / "manifest.json").is_file():
+            raise ConfigError(f"{shown(str(path / 'manifest.json'))}: not there, so the file given is of no result.")
+    found = sorted(_below(path, skipped))
+    if not found and not skipped:
         raise ConfigError(
             f"{shown(str(path))}: no result here or below. Make one first: momentumlab sweep --gamma 0,0.5,0.9,0.99"
         )
     return found
 
 
-def _below(path: Path) -> Iterator[Path]:
+def _below(path: Path, skipped: list[str]) -> Iterator[Path]:
     # Not through symbolic links: a result is a real folder where it is looked for.
-    if (path / "manifest.json").is_file():
-        yield path
+    try:
+        if (path / "manifest.json").is_file():
+            yield path
+            return
+        children = [child for child in path.iterdir() if child.is_dir() and not child.is_symlink()]
+    except OSError as error:
+        skipped.append(f"skipped {safe(path)}: {(error.strerror or str(error)).lower()}")
         return
-    for child in path.iterdir():
-        if child.is_dir() and not child.is_symlink():
-            yield from _below(child)
+    for child in children:
+        yield from _below(child, skipped)
+
+
+def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
+    for name, checksum in manifest.get("files", {}).items():
+        path = folder / str(name)
+        if not path.is_file():
+            raise ResultError(f"{safe(path)}: missing; the result is incomplete. --fresh trains it again beside it.")
+        if sha256_of(path) != checksum:
+            raise ResultError(
+                f"{safe(path)}: not as it was written (its checksum differs); the result is damaged. "
+                "--fresh trains it again beside it."
+            )
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def read_table(text: str, place: str) -> dict[str, Column]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()  # as YAML writes it
     if isinstance(value, np.generic):
         return texts(np.asarray([value]))[0]
     if isinstance(value, float):

@@ -8,6 +8,7 @@ process die.
 import io
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -59,11 +60,18 @@ class ResultWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._state == "running" and hasattr(self, "_metrics"):
-            stopped = error is None or isinstance(error, SignalError) or not isinstance(error, Exception)
-            self._state = "interrupted" if stopped else "failed"
-            self._close()
-        self._lock.release()
+        try:
+            if self._state == "running" and hasattr(self, "_metrics"):
+                stopped = isinstance(error, SignalError) or not isinstance(error, Exception)
+                self._state = "interrupted" if stopped else "failed"
+                # What the disk refused once it may refuse again: the first refusal is the one to be told.
+                with nullcontext() if stopped else suppress(ResultError):
+                    self._close()
+        finally:
+            if hasattr(self, "_metrics"):
+                with suppress(OSError):
+                    self._metrics.close()
+            self._lock.release()
         if is_finished(self.folder):
             # Whoever comes next only reads it, so the lock has no more use.
             (self.folder / ".lock").unlink(missing_ok=True)
@@ -98,6 +106,10 @@ class ResultWriter:
         # The whole table is written anew, so seldom enough that a sweep of many chunks does not notice.
         if time.monotonic() - self._last_table > _SECONDS_AT_ONCE:
             self._write_runs()
+
+    def stop_chunk(self, outcomes: Mapping[int, Any]) -> None:
+        """The runs of a chunk were stopped on their way: how far they had come stays to be read."""
+        self._outcomes |= outcomes
 
     def abandon_chunk(self) -> None:
         """Take back the rows of the chunk that is being written."""

@@ -223,7 +223,8 @@ def test_a_schedule_beside_a_constant_is_told_apart_by_its_keys() -> None:
 
 def test_cells_of_sgd_that_differ_in_gamma_alone_are_merged_with_a_note() -> None:
     made = grid(gamma="0,0.5,0.9", vary={"optimizer.kind": "sgd,momentum"}, seed="0..1")
-    assert made.notes == ("4 cells are the same training as another (sgd has no γ): merged",)
+    assert made.notes[0] == "4 cells are the same training as another (sgd has no γ): merged"
+    assert made.notes[1].startswith("the seed decides nothing here")
     assert [cell.run for cell in made.cells] == list(range(8))
     assert [tuple(cell.values.values()) for cell in made.cells[:4]] == [
         (0.0, "sgd", 0),
@@ -243,7 +244,7 @@ def test_values_given_twice_are_merged_with_a_note() -> None:
 # ---- refusals -------------------------------------------------------------------------------------------------
 
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
-    "no axis": ({}, "nothing is varied: add for example --gamma 0,0.5,0.9,0.99 or a sweep section to the file"),
+    "no axis": ({}, "nothing is varied: add for example --gamma 0,0.5,0.9,0.99, or use run for a single training"),
     "a bad element": ({"gamma": "0,banana,0.9"}, "--gamma: element 2 of '0,banana,0.9' is 'banana': must be a number"),
     "out of range": (
         {"gamma": "lin:0:1:3"},

@@ -58,7 +58,7 @@ def test_both_axes_have_one_scale() -> None:
 
 
 def test_paths_of_very_different_length_have_scales_of_their_own() -> None:
-    own = draw([forces_result(ICE, cells((0.0, 0.9), (0.1,)), 40)], "forces")
+    own = draw([forces_result(ICE, cells((0.0, 0.99), (0.1,)), 40)], "forces")
     common = draw([forces_result(ICE, cells((0.8, 0.9), (0.1,)), 40)], "forces")
 
     assert "each panel has its own scale" in head(own)

@@ -62,11 +62,12 @@ def test_loss_and_gradient_are_those_of_autograd(shape, activation):
         torch.testing.assert_close(gradient[run], expected, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("same_seed", [True, False])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_a_runs_bits_are_the_same_alone_and_in_any_stack(shape, same_seed, dtype):
-    model = problem(*shape, dtype=dtype)
+@pytest.mark.parametrize("shape", [*SHAPES, ((2, 17, 5, 2), "cross_entropy", "full", 69)], ids=str)
+def test_a_runs_bits_are_the_same_alone_and_in_any_stack(shape, same_seed, dtype, activation):
+    model = problem(*shape, dtype=dtype, activation=activation)
     seeds = [3] * 20 if same_seed else list(range(20))
     theta = model.start(list(range(20)))
     loss, gradient = model.feed(seeds).loss_and_gradient(theta, step=5)

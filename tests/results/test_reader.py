@@ -22,6 +22,12 @@ def copy(result, tmp_path):
     return folder
 
 
+def unfinished(folder):
+    """Mark a result as one whose files are still being written."""
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"state": "running"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
 def test_a_result_is_columns_of_arrays(result):
     again = load(result.folder)
     assert again.finished
@@ -32,11 +38,13 @@ def test_a_result_is_columns_of_arrays(result):
 
 
 def test_find_reads_every_result_below_and_names_what_it_skips(copy):
+    deeper = copy.parent / "deeper"
     for name in ("broken", "newer", "other"):
-        shutil.copytree(copy, copy.parent / "deeper" / name)
-    (copy.parent / "deeper" / "broken" / "metrics.csv").write_text("run,step\n0\n")
+        shutil.copytree(copy, deeper / name)
+    unfinished(deeper / "broken")
+    (deeper / "broken" / "metrics.csv").write_text("run,step\n0\n")
     manifest = json.loads((copy / "manifest.json").read_text()) | {"schema": 99}
-    (copy.parent / "deeper" / "newer" / "manifest.json").write_text(json.dumps(manifest))
+    (deeper / "newer" / "manifest.json").write_text(json.dumps(manifest))
     results, skipped = find([copy.parent, copy])
     assert [result.name for result in results] == ["other", copy.name]
     assert len(skipped) == 2
@@ -58,6 +66,7 @@ def test_find_reads_every_result_below_and_names_what_it_skips(copy):
 )
 def test_a_damaged_result_is_refused_with_the_file_and_the_reason(copy, name, content, words):
     path = copy / name
+    unfinished(copy)
     if content is None:
         path.unlink()
     else:
@@ -65,6 +74,36 @@ def test_a_damaged_result_is_refused_with_the_file_and_the_reason(copy, name, co
     with pytest.raises(ResultError, match=words) as refused:
         load(copy)
     assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "runs.csv", "experiment.yaml", "parameters.npz"])
+def test_an_altered_byte_of_a_finished_result_is_noticed(copy, name):
+    path = copy / name
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ResultError, match=f"{name}: not as it was written"):
+        load(copy)
+    path.unlink()
+    with pytest.raises(ResultError, match=f"{name}: missing"):
+        load(copy)
+
+
+def test_a_folder_that_cannot_be_read_is_skipped_with_the_reason(copy, monkeypatch):
+    from pathlib import Path
+
+    (copy.parent / "closed").mkdir()
+    iterdir = Path.iterdir
+
+    def refusing(path):
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    results, skipped = find([copy.parent])
+    assert [result.name for result in results] == [copy.name]
+    assert skipped == [f"skipped {copy.parent / 'closed'}: permission denied"]
 
 
 def test_a_path_without_results_is_refused_with_what_to_do(tmp_path):
