@@ -61,8 +61,8 @@ def train(
     """Train every run of the stack and write into `outcomes`, by run number, what became of each.
 
     Whatever ends the training early (a signal, an error) finds there how far the others had come. A run that diverges
-    writes that row as its last and leaves the stack; the others do not notice. `tick` is told how many updates were made,
-    counted over the runs.
+    writes that row as its last and leaves the stack; the others do not notice. `tick` is told how many updates were
+    made, counted over the runs.
     """
     ledger = _Ledger(stack.runs, outcomes)
     with ledger, np.errstate(all="ignore"):  # an overflow is an outcome, which `judge` sees, and not a warning
