@@ -58,21 +58,24 @@ class Stack(Protocol):
 class Rates:
     """γ or η of every run of a stack: functions of the step, read as a column."""
 
-    def __init__(self, schedules: Sequence[Schedule], constant: bool) -> None:
+    def __init__(self, schedules: Sequence[Schedule], constant: bool, arrays: Arrays) -> None:
         self._schedules = list(schedules)
         self._constant = constant
-        self._values: npt.NDArray[np.float64] | None = None
+        self._arrays = arrays
+        self.values: npt.NDArray[np.float64] = np.empty(0)  # (run,), at the step last asked for
+        self.column: Array = None  # (run, 1), the same in the stack's own kind
 
     def at(self, step: int) -> npt.NDArray[np.float64]:
         """(run,): the values that the update after `step` updates uses."""
-        if self._values is None or not self._constant:
-            self._values = np.array([schedule(step) for schedule in self._schedules], np.float64)
-        return self._values
+        if self.column is None or not self._constant:
+            self.values = np.array([schedule(step) for schedule in self._schedules], np.float64)
+            self.column = self._arrays.column(self.values)
+        return self.values
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with these rows alone."""
         self._schedules = [self._schedules[row] for row in rows]
-        self._values = None
+        self.values, self.column = self.values[rows], self.column[self._arrays.index(rows)]
 
 
 class RuleStack:
@@ -85,8 +88,8 @@ class RuleStack:
         self._problem = problem
         self._seeds = [cell.experiment.seed for cell in cells]
         self._rule = RULES[optimizers[0].kind, optimizers[0].form]
-        self._gamma = _rates([optimizer.gamma for optimizer in optimizers])
-        self._eta = _rates([optimizer.eta for optimizer in optimizers])
+        self._gamma = _rates([optimizer.gamma for optimizer in optimizers], self.arrays)
+        self._eta = _rates([optimizer.eta for optimizer in optimizers], self.arrays)
         self._feed = problem.feed(self._seeds)
         self._theta = problem.start(self._seeds)
         self._memory = self._theta - self._theta
@@ -94,11 +97,11 @@ class RuleStack:
 
     def look(self, step: int) -> Look:
         loss, self._gradient = self._feed.loss_and_gradient(self._theta, step)
-        self._gammas, self._etas = self._gamma.at(step), self._eta.at(step)
-        return Look(loss, self._gradient, self._theta, self._velocity, self._gammas, self._etas)
+        gamma, eta = self._gamma.at(step), self._eta.at(step)
+        return Look(loss, self._gradient, self._theta, self._velocity, gamma, eta)
 
     def advance(self) -> None:
-        gamma, eta = self.arrays.column(self._gammas), self.arrays.column(self._etas)
+        gamma, eta = self._gamma.column, self._eta.column
         self._theta, self._memory = self._rule.update(self._theta, self._gradient, self._memory, gamma, eta)
         self._velocity = self._rule.velocity(self._memory, eta)
 
@@ -108,12 +111,11 @@ class RuleStack:
         self._seeds = [self._seeds[row] for row in rows]
         self._gamma.keep(rows)
         self._eta.keep(rows)
-        self._gammas, self._etas = self._gammas[rows], self._etas[rows]
         self._theta, self._memory = self._theta[index], self._memory[index]
         self._gradient, self._velocity = self._gradient[index], self._velocity[index]
         self._feed = self._problem.feed(self._seeds)
 
 
-def _rates(given: Sequence[object]) -> Rates:
+def _rates(given: Sequence[object], arrays: Arrays) -> Rates:
     constant = all(isinstance(value, int | float) for value in given)
-    return Rates([as_schedule(value) for value in given], constant)  # type: ignore[arg-type]
+    return Rates([as_schedule(value) for value in given], constant, arrays)  # type: ignore[arg-type]

@@ -278,6 +278,9 @@ class Batches:
         self._seed_of_run = torch.from_numpy(of_run).to(problem.arrays.device)
         self._epoch = -1
         self._order = torch.empty(0)  # (seed, sample)
+        self._batches: list[tuple[Tensor, Tensor]] = []  # of this epoch, where all runs are shown the same
+        if problem.full_batch:
+            self._batches = [self._for_runs(problem.x[None], problem.y[None])]
 
     def loss_and_gradient(self, theta: Tensor, step: int) -> tuple[Tensor, Tensor]:
         return self._problem.loss_and_gradient(theta, *self.batch(step))
@@ -286,12 +289,23 @@ class Batches:
         """x (run, sample, feature) and y (run, sample …) that the update after `step` updates is shown."""
         problem = self._problem
         if problem.full_batch:
-            return self._for_runs(problem.x[None], problem.y[None])
+            return self._batches[0]
         epoch, number = divmod(step, problem.steps_per_epoch)
         if epoch != self._epoch:
-            self._order, self._epoch = self._shuffled(epoch), epoch
+            self._begin(epoch)
+        if self._batches:
+            return self._batches[number]
         samples = self._order[:, number * problem.batch_size : (number + 1) * problem.batch_size]
         return self._for_runs(problem.x[samples], problem.y[samples])
+
+    def _begin(self, epoch: int) -> None:
+        self._order, self._epoch = self._shuffled(epoch), epoch
+        if (
+            len(self._seeds) == 1
+        ):  # gathered once for the whole epoch; for many seeds that would be many copies of the data
+            size = self._problem.batch_size
+            parts = (torch.split(whole[self._order], size, dim=1) for whole in (self._problem.x, self._problem.y))
+            self._batches = [self._for_runs(x, y) for x, y in zip(*parts, strict=True)]
 
     def _for_runs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         # (seed, sample …) -> (run, sample …); a batch that all share is not copied.
