@@ -259,7 +259,7 @@ def test_rows_and_columns_mean_what_the_contract_says(tmp_path):
     np.testing.assert_allclose(rows["gradient_norm"], np.hypot(*gradient), rtol=2e-7)
     np.testing.assert_allclose(rows["velocity_norm"], np.hypot(*velocity), rtol=2e-7)
     evaluated = rows["step"][~np.isnan(rows["train_loss"])]
-    assert evaluated.tolist() == list(range(0, 101, 5))  # start, end and at most 20 epochs between
+    assert evaluated.tolist() == list(range(0, 101, 10))  # start, end and at most 10 epochs between
 
 
 def test_the_stride_is_the_smallest_that_keeps_the_file_within_its_rows(tmp_path):

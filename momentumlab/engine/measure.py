@@ -18,6 +18,7 @@ _SQUARES = {
     if (limits := np.finfo(kind))
 }
 """Between which norms the squares of the numbers are safe, by dtype."""
+_NONE = np.empty(0, np.intp)
 
 
 def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vectors: bool) -> Columns:
@@ -75,8 +76,10 @@ def distance(theta: Array, minima: Sequence[Sequence[float]], arrays: Arrays) ->
 
 
 def _beyond_squares(lengths: Numbers) -> npt.NDArray[np.intp]:
-    # The rows whose squared numbers may have overflowed or lost digits: far from 1 as the dtype goes.
+    # The rows whose squared numbers may have overflowed or lost digits: far from 1 as the dtype goes. Seldom any.
     tiny, huge = _SQUARES[lengths.dtype.name]
+    if lengths.min() > tiny and lengths.max() < huge:
+        return _NONE
     return np.flatnonzero(~((lengths > tiny) & (lengths < huge)))
 
 

@@ -217,7 +217,7 @@ class Record(Section):
         _Count | _Never | Literal["auto"], Says("must be auto, false or a whole number of at least 1")
     ] = Field(
         default="auto",
-        description="Evaluate after each n-th epoch (models); auto is start, end and at most 20 between.",
+        description="Evaluate after each n-th epoch (models); auto is start, end and at most 10 between.",
     )
     vectors: Annotated[bool | Literal["auto"], Says("must be auto, true or false")] = Field(
         default="auto",

@@ -1,7 +1,10 @@
 """`momentumlab.Momentum`: momentum for anybody's training script, in place of torch.optim.SGD."""
 
+import copy
+import math
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, overload
+from numbers import Real
+from typing import Any, Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -16,21 +19,30 @@ class Momentum(torch.optim.Optimizer):
         form="classical"    v ← μ·v + lr·∇J,  θ ← θ − v          what the article and Keras compute
 
     With a constant `lr` both give the same iterates; after a change of `lr` the classical form coasts on at the old
-    speed. `weight_decay` is added to the gradient before the velocity; as in torch, the first update ignores
-    `dampening`.
+    speed. `nesterov` steps along ∇J + μ·b instead of b, or lr·∇J + μ·v instead of v. `weight_decay`·θ is added to the
+    gradient before all this, `maximize` turns the gradient round before that. `dampening` multiplies ∇J by
+    1 − dampening, but as in torch never in the first update, which begins with b = ∇J, nor while μ is 0.
 
-    lr: 0 or more. momentum: in [0, 1). nesterov needs a momentum above 0 and no dampening. Never changes `p.grad`.
-    Raises ValueError for an argument out of range. Polyak 1964; Sutskever et al. 2013.
+    lr, weight_decay: 0 or more, a number or a tensor of one element. momentum, which is μ or γ: in [0, 1). dampening:
+    in [0, 1]. nesterov needs a momentum above 0 and no dampening. Raises ValueError for an option out of range, in
+    `step` too: what is put into `param_groups` later is judged there, before anything moves.
+
+    Never changes `p.grad`. A sparse gradient gives what the dense one gives, and is made dense where b, v or
+    weight_decay move its untouched rows as well.
+
+    A state_dict of torch.optim.SGD goes on here and back; one without a form, as torch's, leaves this optimizer's own,
+    and options that only torch knows are kept for the way back. The classical form reads torch's b as v = lr·b and
+    writes b = v/lr beside v: the same iterates for as long as `lr` stays the same. Polyak 1964; Sutskever et al. 2013.
     """
 
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float,
+        lr: float | Tensor = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
+        weight_decay: float | Tensor = 0.0,
         *,
         maximize: bool = False,
         form: Form = "torch",
@@ -45,14 +57,15 @@ class Momentum(torch.optim.Optimizer):
             "form": form,
         }
         super().__init__(params, defaults)
-        for group in self.param_groups:
-            _check(group)
+        self.register_state_dict_post_hook(_write_torchs_buffers)
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        # A state_dict of torch.optim.SGD has no form; this optimizer keeps its own.
-        for group in self.param_groups:
-            group.setdefault("form", self.defaults["form"])
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with options of their own; those not named are the optimizer's."""
+        if isinstance(param_group, dict):  # anything else the base refuses, in its own words
+            options = _options(self.defaults | param_group)
+            if options.nesterov and options.momentum == 0:  # asked here only: a schedule may pass through 0
+                raise ValueError("nesterov needs a momentum above 0")
+        super().add_param_group(param_group)
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -66,56 +79,141 @@ class Momentum(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
+        every = [_options(group, f"param_groups[{index}]: ") for index, group in enumerate(self.param_groups)]
+        for group, options in zip(self.param_groups, every, strict=True):
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group)
+                    self._update(parameter, parameter.grad, options)
         return loss
 
-    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
-        assert parameter.grad is not None
-        gradient = -parameter.grad if group["maximize"] else parameter.grad
-        if group["weight_decay"]:
-            gradient = gradient.add(parameter, alpha=group["weight_decay"])
-        if not group["momentum"]:
-            parameter.sub_(gradient, alpha=group["lr"])
-        elif group["form"] == "torch":
-            parameter.sub_(self._torch_step(gradient, self.state[parameter], group), alpha=group["lr"])
+    def _update(self, parameter: Tensor, gradient: Tensor, options: "_Options") -> None:
+        if options.maximize:
+            gradient = -gradient
+        if gradient.is_sparse and (options.momentum or options.weight_decay or options.form == "classical"):
+            gradient = gradient.to_dense()
+        if options.weight_decay:
+            gradient = gradient.add(parameter, alpha=options.weight_decay)
+        if options.form == "classical":
+            parameter.sub_(_classical_step(gradient, self.state[parameter], options))
+        elif options.momentum:
+            parameter.sub_(_torch_step(gradient, self.state[parameter], options), alpha=options.lr)
         else:
-            parameter.sub_(self._classical_step(gradient, self.state[parameter], group))
+            parameter.sub_(gradient, alpha=options.lr)
 
-    @staticmethod
-    def _torch_step(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-        buffer: Tensor | None = state.get("momentum_buffer")
-        if buffer is None:
-            buffer = state["momentum_buffer"] = gradient.clone()
-        else:
-            buffer.mul_(group["momentum"]).add_(gradient, alpha=1 - group["dampening"])
-        return gradient.add(buffer, alpha=group["momentum"]) if group["nesterov"] else buffer
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state_dict of this class or of torch.optim.SGD, and share no tensor with it."""
+        super().load_state_dict(copy.deepcopy(state_dict))
 
-    @staticmethod
-    def _classical_step(gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> Tensor:
-        velocity: Tensor | None = state.get("velocity")
-        if velocity is None and state.get("momentum_buffer") is not None:
-            # From a state_dict of torch's form: the velocity that moved θ last was lr·b.
-            velocity = state["velocity"] = group["lr"] * state.pop("momentum_buffer")
-        if velocity is None:
-            velocity = state["velocity"] = group["lr"] * gradient
-        else:
-            velocity.mul_(group["momentum"]).add_(gradient, alpha=group["lr"] * (1 - group["dampening"]))
-        if not group["nesterov"]:
-            return velocity
-        return velocity.mul(group["momentum"]).add_(gradient, alpha=group["lr"])
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What load_state_dict ends with, and unpickling and deepcopy consist of."""
+        own = vars(self).get("param_groups", [])  # none yet in an unpickled optimizer
+        super().__setstate__(state)
+        for group, before in zip(self.param_groups, own, strict=False):
+            for name, value in before.items():
+                group.setdefault(name, value)  # what the checkpoint does not say stays
+            for parameter in group["params"]:
+                _keep_what_is_current(self.state.get(parameter, {}))
+        if not self._optimizer_state_dict_post_hooks:
+            self.register_state_dict_post_hook(_write_torchs_buffers)
+
+    def __repr__(self) -> str:
+        groups = [_in_words(group) for group in self.param_groups]
+        if len(groups) == 1:
+            return f"{type(self).__name__}({groups[0]})"
+        return "\n".join([f"{type(self).__name__}(", *(f"    {i}: {words}" for i, words in enumerate(groups)), ")"])
 
 
-def _check(group: dict[str, Any]) -> None:
-    if not group["lr"] >= 0:
-        raise ValueError(f"lr (η) must be 0 or more, got {group['lr']!r}")
-    if not 0 <= group["momentum"] < 1:
-        raise ValueError(f"momentum (γ) must be in [0, 1), got {group['momentum']!r}: at 1 the velocity never decays")
-    if not group["weight_decay"] >= 0:
-        raise ValueError(f"weight_decay must be 0 or more, got {group['weight_decay']!r}")
-    if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
-        raise ValueError("nesterov needs a momentum above 0 and dampening 0")
-    if group["form"] not in ("torch", "classical"):
-        raise ValueError(f"form must be 'torch' or 'classical', got {group['form']!r}")
+def _torch_step(gradient: Tensor, memory: dict[str, Any], options: "_Options") -> Tensor:
+    if "velocity" in memory:  # the form was changed on the way
+        if options.lr == 0:
+            raise ValueError("a velocity becomes torch's b = v/lr only while lr is above 0")
+        memory["momentum_buffer"] = memory.pop("velocity") / options.lr
+    if "momentum_buffer" in memory:
+        buffer: Tensor = memory["momentum_buffer"].mul_(options.momentum).add_(gradient, alpha=1 - options.dampening)
+    else:
+        buffer = memory["momentum_buffer"] = gradient.clone()
+    return gradient.add(buffer, alpha=options.momentum) if options.nesterov else buffer
+
+
+def _classical_step(gradient: Tensor, memory: dict[str, Any], options: "_Options") -> Tensor:
+    push = options.lr * gradient
+    if "momentum_buffer" in memory:  # from torch's form
+        memory["velocity"] = options.lr * memory.pop("momentum_buffer")
+    if "velocity" in memory and options.momentum:
+        velocity: Tensor = memory["velocity"].mul_(options.momentum).add_(push, alpha=1 - options.dampening)
+    else:
+        velocity = memory["velocity"] = push
+    return velocity.mul(options.momentum).add_(push) if options.nesterov else velocity
+
+
+def _write_torchs_buffers(optimizer: torch.optim.Optimizer, state_dict: dict[str, Any]) -> None:
+    """Beside every velocity write the b = v/lr that torch's SGD goes on from; with lr 0 there is none."""
+    del optimizer
+    memories = state_dict["state"]
+    for group in state_dict["param_groups"]:
+        lr = _number(group["lr"])
+        for index in group["params"]:
+            if lr > 0 and "velocity" in memories.get(index, {}):
+                velocity = memories[index]["velocity"]
+                memories[index] = memories[index] | {"momentum_buffer": velocity / lr, "lr": lr}
+
+
+def _keep_what_is_current(memory: dict[str, Any]) -> None:
+    """Of a loaded velocity and the buffer written beside it: the exact v, unless torch has gone on with the buffer."""
+    buffer, lr = memory.pop("momentum_buffer", None), memory.pop("lr", None)
+    if buffer is None or (lr is not None and torch.equal(memory["velocity"] / lr, buffer)):
+        return
+    memory.pop("velocity", None)
+    memory["momentum_buffer"] = buffer.to_dense() if buffer.is_sparse else buffer
+
+
+class _Options(NamedTuple):
+    """A parameter group's options as plain numbers, each within its range."""
+
+    lr: float
+    momentum: float
+    dampening: float
+    nesterov: bool
+    weight_decay: float
+    maximize: bool
+    form: Form
+
+
+def _options(group: dict[str, Any], where: str = "") -> _Options:
+    lr, momentum, dampening, weight_decay = (
+        _number(group[name]) for name in ("lr", "momentum", "dampening", "weight_decay")
+    )
+    nesterov, maximize, form = group["nesterov"], group["maximize"], group["form"]
+    laws = {
+        "lr": (0 <= lr < math.inf, "(η) must be one number, 0 or more", ""),
+        "momentum": (0 <= momentum < 1, "(γ) must be a number in [0, 1)", ": at 1 the velocity never decays"),
+        "dampening": (0 <= dampening <= 1, "must be a number in [0, 1]", ""),
+        "nesterov": (
+            isinstance(nesterov, bool),
+            "must be True or False",
+            ": by position it stands before weight_decay",
+        ),
+        "weight_decay": (0 <= weight_decay < math.inf, "must be one number, 0 or more", ""),
+        "maximize": (isinstance(maximize, bool), "must be True or False", ""),
+        "form": (form in ("torch", "classical"), "must be 'torch' or 'classical'", ""),
+    }
+    for name, (holds, law, why) in laws.items():
+        if not holds:
+            raise ValueError(f"{where}{name} {law}, got {group[name]!r}{why}")
+    if nesterov and dampening:
+        raise ValueError(f"{where}nesterov needs dampening 0, got {dampening}")
+    return _Options(lr, momentum, dampening, nesterov, weight_decay, maximize, form)
+
+
+def _number(value: Any) -> float:
+    """A number, or a tensor of one, as a float; anything else as nan, which is in no range."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+
+
+def _in_words(group: dict[str, Any]) -> str:
+    words = [f"form={group['form']}", f"η={group['lr']}", f"γ={group['momentum']}"]
+    words += [f"{name}={group[name]}" for name in ("dampening", "weight_decay") if group[name]]
+    words += [name for name in ("nesterov", "maximize") if group[name]]
+    return ", ".join([*words, f"tensors={len(group['params'])}"])

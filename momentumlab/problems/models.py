@@ -25,11 +25,20 @@ _EVALUATION_BYTES = 4 * 2**20  # what is evaluated at once, likewise: a third of
 
 @dataclass(frozen=True)
 class Activation:
-    """A nonlinearity z ↦ a, its slope carried back from a, z and the gradient, and torch's module for it."""
+    """A nonlinearity z ↦ a, its slope carried back from a, z and the gradient, and torch's module for it.
+
+    Both ways may overwrite what they are given (z, and the gradient), as long as the way back gets what it needs.
+    """
 
     forward: Callable[[Tensor], Tensor]
     backward: Callable[[Tensor, Tensor, Tensor], Tensor]  # (gradient by a, z, a) -> gradient by z
     module: Callable[[], nn.Module]
+
+
+def relu_backward(gradient: Tensor, z: Tensor, a: Tensor) -> Tensor:
+    """The gradient by z, in place of the gradient by a = max(0, z)."""
+    passed: Tensor = torch.ops.aten.threshold_backward.grad_input(gradient, a, 0, grad_input=gradient)
+    return passed
 
 
 def gelu(z: Tensor) -> Tensor:
@@ -52,8 +61,8 @@ def _normal_distribution(z: Tensor) -> Tensor:
 
 
 ACTIVATIONS = {
-    "relu": Activation(torch.relu, lambda gradient, z, a: torch.ops.aten.threshold_backward(gradient, z, 0), nn.ReLU),
-    "tanh": Activation(torch.tanh, lambda gradient, z, a: gradient * (1 - a * a), nn.Tanh),
+    "relu": Activation(torch.relu_, relu_backward, nn.ReLU),
+    "tanh": Activation(torch.tanh_, lambda gradient, z, a: gradient * (1 - a * a), nn.Tanh),
     "gelu": Activation(gelu, gelu_backward, nn.GELU),
 }
 
@@ -80,9 +89,9 @@ def cross_entropy(output: Tensor, target: Tensor) -> tuple[Tensor, Callable[[], 
     loss = (total.log() - score.gather(-1, index)).flatten(1).mean(1)
 
     def gradient() -> Tensor:
-        softmax = weight / total
-        softmax.scatter_add_(-1, index, softmax.new_full((), -1.0).expand(index.shape))
-        return softmax / output.shape[1]
+        samples = output.shape[1]
+        share = weight / (total * samples)
+        return share.scatter_add_(-1, index, share.new_full((), -1 / samples).expand(index.shape))
 
     return loss, gradient
 
