@@ -6,7 +6,7 @@ Only typer is loaded with this module, so that `--help` answers at once; each co
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +15,12 @@ import typer
 
 from momentumlab import __version__
 from momentumlab.errors import ConfigError, MomentumLabError, SignalError
+from momentumlab.terminal import print_json, print_table, progress, say, say_all
 from momentumlab.text import nearest, safe, shown
 
 if TYPE_CHECKING:
     from momentumlab.lab import Carried
     from momentumlab.results.reader import Result
-    from momentumlab.summary import Table
 
 ROWS_ON_A_TERMINAL = 20
 OK, FAILED, DIVERGED = 0, 1, 3
@@ -114,7 +114,7 @@ def run(
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
     if as_json:
-        _print_json(_as_object(carried, pictures))
+        print_json(_as_object(carried, pictures))
     elif not quiet:
         from momentumlab.summary import run_lines
 
@@ -153,21 +153,21 @@ def sweep(
     experiment = load(config, set=settings)
     grid = expand(experiment, gamma=gamma, eta=eta, seed=seed, vary=_pairs(vary, "--vary"), zip=zipped)
     if dry_run:
-        _say_all(() if quiet else grid.notes)
+        say_all(() if quiet else grid.notes)
         _print_cells(grid, as_json)
         return
     carried = _carry_out(experiment, grid, "sweep", runs, fresh, quiet)
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
     if as_json:
-        _print_json(_as_object(carried, pictures))
+        print_json(_as_object(carried, pictures))
     elif not quiet:
         from momentumlab.summary import sweep_table
 
         most = ROWS_ON_A_TERMINAL if sys.stdout.isatty() else None
-        _print_table(sweep_table(result, most))
+        print_table(sweep_table(result, most))
         if most is not None and len(result.runs["run"]) > most:
-            _say(f"the best {most} of {_counted(result)}; all of them: momentumlab show {safe(result.folder)}")
+            say(f"the best {most} of {_counted(result)}; all of them: momentumlab show {safe(result.folder)}")
         _say_where(result, pictures)
     failed = int((result.runs["status"] == "failed").sum())
     if failed:
@@ -192,7 +192,7 @@ def plot(
     _choose("--format", picture_format, ("png", "svg", "pdf"))
     _choose("--x", x, ("step", "epoch"))
     drawn = lab.plot(paths, kind=kind, metric=metric, x=x, format=picture_format, out=out)
-    _say_all(() if quiet else drawn.notes)
+    say_all(() if quiet else drawn.notes)
     for picture in drawn.pictures:
         typer.echo(safe(picture))
 
@@ -214,32 +214,32 @@ def show(
     if best is not None and best < 1:
         raise ConfigError(f"--best: got {best}, must be at least 1")
     results, skipped = find(paths or [Path("runs")])
-    _say_all(skipped)
+    say_all(skipped)
     if best is not None and len(by_problem(results).groups) > 1:
-        _say("these results are of different problems: their losses compare only within one")
+        say("these results are of different problems: their losses compare only within one")
     rows, columns = runs_rows(results, best, sort)
     if sort is not None:
         _choose("--sort", sort, columns)
     if as_json:
         described = [_result_object(result) for result in results]
-        _print_json({"results": described, "runs": as_records(rows), "skipped": skipped})
+        print_json({"results": described, "runs": as_records(rows), "skipped": skipped})
         return
     if sys.stdout.isatty() and len(results) > 1 and best is None and sort is None:
-        _print_table(results_table(results))
+        print_table(results_table(results))
         return
     if sys.stdout.isatty():
         columns = telling(rows, columns)
-    _print_table(runs_table(rows, columns))
+    print_table(runs_table(rows, columns))
 
 
 def _carry_out(experiment: Any, grid: Any, command: str, runs: Path, fresh: bool, quiet: bool) -> "Carried":
     from momentumlab import lab
 
-    _say_all(() if quiet else grid.notes)
-    with _stopped_by_signals(), _progress(quiet) as progress:
-        carried = lab.carry_out(experiment, grid, command, runs=runs, fresh=fresh, progress=progress)
+    say_all(() if quiet else grid.notes)
+    with _stopped_by_signals(), progress(quiet) as advance:
+        carried = lab.carry_out(experiment, grid, command, runs=runs, fresh=fresh, progress=advance)
     if carried.found and not quiet:
-        _say(f"already finished: {safe(carried.result.folder)} (--fresh trains again)")
+        say(f"already finished: {safe(carried.result.folder)} (--fresh trains again)")
     return carried
 
 
@@ -257,29 +257,6 @@ def _stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    # A bar on a terminal, nothing in a pipe or for work that is done before anybody looks.
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("updates"), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=4)
-    task = bar.add_task("training", total=None)
-
-    def advance(done: int, total: int) -> None:
-        bar.start()  # with the first update: what is found needs no bar
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield advance
-    finally:
-        bar.stop()
-
-
 def _pictures(carried: "Carried") -> list[Path]:
     # A finished result that is asked for again keeps the pictures it has; missing ones are drawn.
     from momentumlab import lab
@@ -291,9 +268,9 @@ def _pictures(carried: "Carried") -> list[Path]:
         drawn = lab.plot([result.folder])
     except ConfigError as error:
         # The numbers are there and are what was asked for; a picture of nothing is no reason to fail.
-        _say_all(str(error).splitlines())
+        say_all(str(error).splitlines())
         return []
-    _say_all(drawn.notes)
+    say_all(drawn.notes)
     return list(drawn.pictures)
 
 
@@ -310,10 +287,10 @@ def _list_shipped(as_json: bool) -> None:
 
     questions = {name: shipped.question(name) for name in shipped.names()}
     if as_json:
-        _print_json(questions)
+        print_json(questions)
         return
-    _print_table(Table(("experiment", "question"), tuple(questions.items())))
-    _say("run one: momentumlab run linreg    sweep one: momentumlab sweep linreg --gamma 0,0.5,0.9,0.99")
+    print_table(Table(("experiment", "question"), tuple(questions.items())))
+    say("run one: momentumlab run linreg    sweep one: momentumlab sweep linreg --gamma 0,0.5,0.9,0.99")
 
 
 def _print_cells(grid: Any, as_json: bool) -> None:
@@ -321,10 +298,10 @@ def _print_cells(grid: Any, as_json: bool) -> None:
 
     keys = list(grid.cells[0].values)
     if as_json:
-        _print_json([{"run": cell.run, **cell.values} for cell in grid.cells])
+        print_json([{"run": cell.run, **cell.values} for cell in grid.cells])
         return
     rows = tuple((str(cell.run), *(setting(cell.values[key]) for key in keys)) for cell in grid.cells)
-    _print_table(Table(("run", *(SYMBOLS.get(key, key) for key in keys)), rows))
+    print_table(Table(("run", *(SYMBOLS.get(key, key) for key in keys)), rows))
 
 
 def _as_object(carried: "Carried", pictures: list[Path]) -> dict[str, Any]:
@@ -350,32 +327,10 @@ def _counted(result: "Result") -> str:
 
 def _say_where(result: "Result", pictures: list[Path]) -> None:
     *others, last = [f"picture {safe(picture)}" for picture in pictures] or [""]
-    _say_all(others)
+    say_all(others)
     numbers = f"numbers {safe(result.folder / 'metrics.csv')}"
     everything = f"all results: momentumlab plot {safe(result.folder.parent)}/"
-    _say("    ".join(filter(None, (last, numbers, everything))))
-
-
-def _print_table(table: "Table") -> None:
-    if not sys.stdout.isatty():
-        typer.echo(table.tabbed())
-        return
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    drawn = RichTable(box=None, pad_edge=False, header_style="bold")
-    for name in table.header:
-        drawn.add_column(Text(name), overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
+    say("    ".join(filter(None, (last, numbers, everything))))
 
 
 def _pairs(settings: list[str], option: str) -> dict[str, str]:
@@ -398,21 +353,11 @@ def _choose(option: str, given: str, allowed: "tuple[str, ...] | list[str]") -> 
     raise ConfigError(f"{option}: got {shown(given)}, must be one of {', '.join(allowed)}.{hint}")
 
 
-def _say_all(lines: Iterable[str]) -> None:
-    for line in lines:
-        _say(line)
-
-
-def _say(text: str) -> None:
-    sys.stdout.flush()  # so that a pipe of both keeps the order in which they were written
-    typer.echo(text, err=True)
-
-
 def _fail(text: str, code: int, debug: bool) -> None:
     if debug:
         import traceback
 
         traceback.print_exc()
     for line in text.splitlines():
-        _say(f"momentumlab: {line}")
+        say(f"momentumlab: {line}")
     sys.exit(code)

@@ -19,7 +19,7 @@ LAYERS = (
     ("problems/", "results/"),
     ("engine/", "optimizers/momentum.py"),
     ("figures/", "summary.py"),
-    ("lab.py", "summary.py"),
+    ("lab.py", "terminal.py"),
     ("cli.py",),
     ("__init__.py", "__main__.py"),
 )
