@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,3 +73,25 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def repository() -> Path:
     """The folder that holds momentumlab/, configs/ and tests/."""
     return REPOSITORY
+
+
+@pytest.fixture
+def type_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., tuple[int, str, str]]:
+    """Type a command in an empty folder: (exit code, what went to stdout, what went to stderr)."""
+    from momentumlab import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["momentumlab", *map(str, arguments)])
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as left:
+            code = left.code
+        said = capsys.readouterr()
+        return int(str(code or 0)), said.out, said.err
+
+    return typed

@@ -9,29 +9,10 @@ from pathlib import Path
 import pytest
 
 import momentumlab
-from momentumlab import cli
 from momentumlab.errors import MomentumLabError
 from momentumlab.experiment import shipped
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def type_in(monkeypatch, capsys, tmp_path):
-    """Type a command in an empty folder: (exit code, what went to stdout, what went to stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def typed(*arguments):
-        monkeypatch.setattr(sys, "argv", ["momentumlab", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as left:
-            code = left.code or 0
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return typed
 
 
 def only_result(folder="runs"):
@@ -321,7 +302,7 @@ def test_a_scratch_run_builds_no_torch_optimizer_and_an_objective_loads_no_torch
         f"momentumlab.run('linreg', runs={str(tmp_path)!r})\n"
         "assert 'torch' in sys.modules and 'torch._dynamo' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_articles_script_with_one_import_changed_prints_the_same(tmp_path):

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,21 +35,14 @@ def blocks(language):
 
 
 @pytest.fixture
-def type_in(monkeypatch, capsys, tmp_path):
-    """Type a command in an empty folder: (exit code, what it printed); 2>&1 adds what went to stderr."""
-    monkeypatch.chdir(tmp_path)
+def type_line(type_in, monkeypatch):
+    """Type a line as a page shows it: (exit code, what it printed); 2>&1 adds what went to stderr."""
     monkeypatch.setattr(cli, "_pictures", lambda carried: [])  # only stderr names them, and drawing takes the most time
 
     def typed(command):
-        program, *arguments = shlex.split(command.removesuffix("2>&1"))
-        monkeypatch.setattr(sys, "argv", [program, *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as left:
-            code = left.code or 0
-        said = capsys.readouterr()
-        return code, said.out + (said.err if command.endswith("2>&1") else "")
+        _, *arguments = shlex.split(command.removesuffix("2>&1"))
+        code, out, err = type_in(*arguments)
+        return code, out + (err if command.endswith("2>&1") else "")
 
     return typed
 
@@ -61,20 +53,20 @@ def words(text):
 
 
 @pytest.mark.parametrize("block", blocks("console"))
-def test_a_command_that_is_shown_prints_what_is_shown(block, type_in):
+def test_a_command_that_is_shown_prints_what_is_shown(block, type_line):
     commands = re.split(r"^\$ ", block, flags=re.MULTILINE)
     assert commands.pop(0) == ""
     for shown in commands:
         command, _, expected = shown.partition("\n")
         assert command.startswith("momentumlab ")
-        code, printed = type_in(command)
+        code, printed = type_line(command)
         assert words(printed) == words(expected)
         assert code == 0 or command.endswith("2>&1")
 
 
-def test_the_files_that_are_shown_are_those_of_the_command_above_them(type_in):
+def test_the_files_that_are_shown_are_those_of_the_command_above_them(type_line):
     (block,) = (block.values[0] for block in blocks("console") if block.id.startswith("results.md"))
-    type_in(block.splitlines()[0].removeprefix("$ "))
+    type_line(block.splitlines()[0].removeprefix("$ "))
     (folder,) = Path("runs").iterdir()
     shown = [block.values[0] for block in blocks("csv") if block.id.startswith("results.md")]
     assert shown == [(folder / name).read_text(encoding="utf-8") for name in ("metrics.csv", "runs.csv")]

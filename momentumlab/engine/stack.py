@@ -13,7 +13,7 @@ import numpy.typing as npt
 from momentumlab.arrays import Array, Arrays
 from momentumlab.experiment import Cell
 from momentumlab.optimizers.rules import RULES
-from momentumlab.optimizers.schedules import Schedule, as_schedule
+from momentumlab.optimizers.schedules import Schedule, StepShape, as_schedule
 from momentumlab.problems.problem import Problem
 
 
@@ -116,6 +116,6 @@ class RuleStack:
         self._feed = self._problem.feed(self._seeds)
 
 
-def _rates(given: Sequence[object], arrays: Arrays) -> Rates:
+def _rates(given: Sequence[float | StepShape], arrays: Arrays) -> Rates:
     constant = all(isinstance(value, int | float) for value in given)
-    return Rates([as_schedule(value) for value in given], constant, arrays)  # type: ignore[arg-type]
+    return Rates([as_schedule(value) for value in given], constant, arrays)

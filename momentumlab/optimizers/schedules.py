@@ -38,8 +38,3 @@ def as_schedule(given: float | StepShape) -> Schedule:
     if isinstance(given, int | float):
         return constant(float(given))
     return step_decay(given.value, given.factor, given.at)
-
-
-def first_value(given: float | StepShape) -> float:
-    """The number that names γ or η in a table: itself, or a schedule's `value`."""
-    return float(given) if isinstance(given, int | float) else given.value
