@@ -12,6 +12,11 @@ import numpy.typing as npt
 Array = Any  # numpy.ndarray or torch.Tensor; annotations name the axes instead
 
 
+def sign(array: Array) -> Array:
+    """−1, 0 or 1 for each number of a float, a numpy array or a torch tensor."""
+    return array.sign() if hasattr(array, "sign") else np.sign(array)
+
+
 class Arrays(Protocol):
     """What the engine asks of an array library."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from momentumlab import __version__
+from momentumlab.cli_check import check
 from momentumlab.errors import ConfigError, MomentumLabError, SignalError
 from momentumlab.terminal import print_json, print_table, progress, say, say_all
 from momentumlab.text import nearest, safe, shown
@@ -40,6 +41,10 @@ Settings = Annotated[
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="Where results lie.")]
 NoPlot = Annotated[bool, typer.Option("--no-plot", help="Draw nothing.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Train again, into a new folder beside the old result.")]
+AllowCode = Annotated[
+    list[str],
+    typer.Option("--allow-code", metavar="FILE", help="Let this file of yours run: a rule, my_rule.py. Repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
@@ -93,6 +98,7 @@ def run(
         str | None, typer.Option(metavar="N", help="Seed of the start, the minibatches and the noise.")
     ] = None,
     settings: Settings = [],  # noqa: B006 - typer reads the default and never changes it
+    allow_code: AllowCode = [],  # noqa: B006
     runs: Runs = Path("runs"),
     no_plot: NoPlot = False,
     fresh: Fresh = False,
@@ -110,7 +116,7 @@ def run(
             several = f"momentumlab sweep {safe(config)} --{option} {safe(given)}"
             raise ConfigError(f"--{option}: got {shown(given)}, and run takes one value. For several: {several}")
     experiment = load(config, gamma=gamma, eta=eta, seed=seed, set=settings)
-    carried = _carry_out(experiment, single(experiment), "run", runs, fresh, quiet)
+    carried = _carry_out(experiment, single(experiment), "run", allow_code, runs, fresh, quiet)
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
     if as_json:
@@ -138,6 +144,7 @@ def sweep(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the runs and write nothing.")] = False,
     settings: Settings = [],  # noqa: B006
+    allow_code: AllowCode = [],  # noqa: B006
     runs: Runs = Path("runs"),
     no_plot: NoPlot = False,
     fresh: Fresh = False,
@@ -156,7 +163,7 @@ def sweep(
         say_all(() if quiet else grid.notes)
         _print_cells(grid, as_json)
         return
-    carried = _carry_out(experiment, grid, "sweep", runs, fresh, quiet)
+    carried = _carry_out(experiment, grid, "sweep", allow_code, runs, fresh, quiet)
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
     if as_json:
@@ -180,7 +187,8 @@ def plot(
     metric: Annotated[str, typer.Option(help="The column of metrics.csv to draw.")] = "loss",
     x: Annotated[str, typer.Option("--x", help="step or epoch.")] = "step",
     kind: Annotated[
-        str | None, typer.Option(help="curves, heatmap, landscape or forces; all that make sense unless given.")
+        str | None,
+        typer.Option(help="curves, heatmap, landscape, forces or schedule; all that make sense unless given."),
     ] = None,
     picture_format: Annotated[str, typer.Option("--format", help="png, svg or pdf.")] = "png",
     out: Annotated[Path | None, typer.Option(help="The folder to draw into.")] = None,
@@ -232,12 +240,19 @@ def show(
     print_table(runs_table(rows, columns))
 
 
-def _carry_out(experiment: Any, grid: Any, command: str, runs: Path, fresh: bool, quiet: bool) -> "Carried":
+app.command(epilog="Example:  momentumlab check torch.optim.SGD --set nesterov=true")(check)
+
+
+def _carry_out(
+    experiment: Any, grid: Any, command: str, allow_code: list[str], runs: Path, fresh: bool, quiet: bool
+) -> "Carried":
     from momentumlab import lab
 
     say_all(() if quiet else grid.notes)
     with _stopped_by_signals(), progress(quiet) as advance:
-        carried = lab.carry_out(experiment, grid, command, runs=runs, fresh=fresh, progress=advance)
+        carried = lab.carry_out(
+            experiment, grid, command, runs=runs, fresh=fresh, progress=advance, allow_code=allow_code
+        )
     if carried.found and not quiet:
         say(f"already finished: {safe(carried.result.folder)} (--fresh trains again)")
     return carried

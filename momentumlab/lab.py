@@ -1,7 +1,7 @@
 """The public verbs as functions: run, sweep, load, plot. The command line is a thin layer over them."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,16 +51,18 @@ def run(
     set: Mapping[str, Any] | Sequence[str] = (),
     runs: str | Path = "runs",
     fresh: bool = False,
+    allow_code: Collection[str] = (),
 ) -> Result:
     """Train one run of an experiment and give its result; a finished one is found again and not trained anew.
 
     `config` is a path, the name of a shipped experiment, or a mapping; `set` overrides keys ({"train.epochs": 50}).
-    The result lies in a folder below `runs`; `fresh` trains again beside it.
+    The result lies in a folder below `runs`; `fresh` trains again beside it. `allow_code` names the files of rules
+    (`kind: file`) that may run.
 
         >>> momentumlab.run("linreg", gamma=0.9).runs["loss_last"]
     """
     experiment = load_experiment(config, gamma=gamma, eta=eta, seed=seed, set=set)
-    return carry_out(experiment, single(experiment), "run", runs=runs, fresh=fresh).result
+    return carry_out(experiment, single(experiment), "run", runs=runs, fresh=fresh, allow_code=allow_code).result
 
 
 def sweep(
@@ -74,6 +76,7 @@ def sweep(
     set: Mapping[str, Any] | Sequence[str] = (),
     runs: str | Path = "runs",
     fresh: bool = False,
+    allow_code: Collection[str] = (),
 ) -> Result:
     """Train a grid of runs of one experiment and give the result; a finished one is found again.
 
@@ -85,7 +88,7 @@ def sweep(
     """
     experiment = load_experiment(config, set=set)
     grid = expand(experiment, gamma=gamma, eta=eta, seed=seed, vary=vary or {}, zip=zip)
-    return carry_out(experiment, grid, "sweep", runs=runs, fresh=fresh).result
+    return carry_out(experiment, grid, "sweep", runs=runs, fresh=fresh, allow_code=allow_code).result
 
 
 def carry_out(
@@ -96,16 +99,19 @@ def carry_out(
     runs: str | Path = "runs",
     fresh: bool = False,
     progress: Progress | None = None,
+    allow_code: Collection[str] = (),
 ) -> Carried:
     """Train the grid's cells into a result folder below `runs`, or find the finished result of the same grid.
 
-    Nothing is written before the experiment, its data and its devices are known to be good. Raises ConfigError or
+    Nothing is written before the experiment, its data and its devices are known to be good, and no code of a rule file
+    is run unless `allow_code` names it. Raises ConfigError or
     DataError where they are not, ResultError where the folder is in use or the disk refuses.
     """
-    checksums = _data_checksums(grid)
+    checksums = _checksums(grid)
     folder = Path(runs) / result_name(grid, checksums)
     if not fresh and is_finished(folder):
         return Carried(load(folder), found=True)
+    _allow(grid, allow_code)
     from momentumlab.engine.plan import evaluations, groups, header
     from momentumlab.results.writer import ResultWriter
 
@@ -132,9 +138,9 @@ def plot(
 ) -> Drawn:
     """Draw every result at or below `paths`: what belongs to the same problem on the same axes.
 
-    `kind` is curves, heatmap, landscape or forces; without it, every kind that makes sense. One result is drawn into
-    its own figures/, several into figures/ of the first path, or into `out`. Raises ConfigError where nothing can be
-    drawn.
+    `kind` is curves, heatmap, landscape, forces or schedule; without it, every kind that makes sense. One result is
+    drawn into its own figures/, several into figures/ of the first path, or into `out`. Raises ConfigError where
+    nothing can be drawn.
     """
     from momentumlab.figures import by_problem, check_kind, draw, file_stem, kinds_for, save
 
@@ -166,14 +172,23 @@ def plot(
     return Drawn(tuple(pictures), (*skipped, *unfinished, *notes, *undrawn))
 
 
-def _data_checksums(grid: Grid) -> dict[str, str]:
-    # Of every data file that the cells read, by path: a result is named after what stands in them.
-    paths = {path for cell in grid.cells if (path := getattr(cell.experiment.data, "path", None)) is not None}
+def _checksums(grid: Grid) -> dict[str, str]:
+    # Of every file that the cells read, data and rules, by path: a result is named after what stands in them.
+    sections = [section for cell in grid.cells for section in (cell.experiment.data, cell.experiment.optimizer)]
+    paths = {path for section in sections if (path := getattr(section, "path", None)) is not None}
     if not paths:
         return {}
     from momentumlab.problems.files import checksum
 
     return {path: checksum(path) for path in sorted(paths)}
+
+
+def _allow(grid: Grid, allow_code: Collection[str]) -> None:
+    files = {cell.experiment.optimizer.path for cell in grid.cells if cell.experiment.optimizer.kind == "file"}
+    if files:
+        from momentumlab.optimizers.code import refuse_unless_allowed
+
+        refuse_unless_allowed(sorted(files), allow_code)
 
 
 def _kinds_with(metric: str, kinds: list[str]) -> list[str]:

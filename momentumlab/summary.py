@@ -45,6 +45,8 @@ def setting(value: Any) -> str:
         return ""
     if not isinstance(value, float):
         return safe(value)
+    if np.isnan(value):
+        return "—"  # aggmo has no single γ
     exact = repr(float(value)).removesuffix(".0")
     if len(exact) <= _SHORT:
         return exact

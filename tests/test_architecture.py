@@ -14,12 +14,22 @@ PACKAGE = Path(__file__).parent.parent / "momentumlab"
 # A module imports from its own room and from lower layers; rooms of one layer do not know each other.
 LAYERS = (
     ("errors.py", "text.py", "arrays.py"),
-    ("optimizers/__init__.py", "optimizers/rules.py", "optimizers/schedules.py"),
+    (
+        "optimizers/__init__.py",
+        "optimizers/code.py",
+        "optimizers/convert.py",
+        "optimizers/hyperparameters.py",
+        "optimizers/quasi_hyperbolic.py",
+        "optimizers/rules.py",
+        "optimizers/schedules.py",
+        "optimizers/update.py",
+    ),
     ("experiment/",),
-    ("problems/", "results/"),
-    ("engine/", "optimizers/momentum.py"),
+    ("problems/", "results/", "optimizers/updates.py"),
+    ("engine/", "audit/", "optimizers/momentum.py"),
     ("figures/", "summary.py"),
     ("lab.py", "terminal.py"),
+    ("cli_check.py",),
     ("cli.py",),
     ("__init__.py", "__main__.py"),
 )

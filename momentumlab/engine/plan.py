@@ -11,6 +11,9 @@ from momentumlab.engine.loop import Plan
 from momentumlab.engine.stack import RuleStack, Stack
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import Cell, Experiment, Grid
+from momentumlab.experiment.schema_optimizer import Optimizer
+from momentumlab.experiment.schema_schedules import ETA, GAMMA, out_of_range
+from momentumlab.optimizers.updates import setting, shape_of, update_of
 from momentumlab.problems.build import build
 from momentumlab.problems.problem import Problem
 
@@ -23,7 +26,7 @@ _EVALUATIONS_BETWEEN = 10  # each costs a third of an epoch: twice as many would
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that can share a stack: one problem, one rule; they differ in γ, η and seed alone."""
+    """Runs that can share a stack: one problem, one update; they differ in its hyperparameters and the seed alone."""
 
     problem: Problem
     cells: tuple[Cell, ...]
@@ -43,21 +46,42 @@ class Group:
     def stack(self, cells: Sequence[Cell]) -> Stack:
         """A stack of these cells at their start."""
         if self.experiment.optimizer.backend == "scratch":
-            return RuleStack(self.problem, cells)
+            update = update_of(self.experiment.optimizer)
+            return RuleStack(self.problem, cells, update, self.plan.steps)
         from momentumlab.engine.torch_run import TorchRun  # loads torch.optim, which no scratch run needs
 
-        return TorchRun(self.problem, cells[0])
+        return TorchRun(self.problem, cells[0], self.plan.steps)
 
 
 def groups(grid: Grid) -> list[Group]:
     """The grid's cells by what they can share, in the order of their first run, with the rows they will write."""
     gathered = _gathered(grid.cells)
     problems = [build(cells[0].experiment) for cells in gathered]
-    every = _strides(list(zip(gathered, problems, strict=True)))
+    together = list(zip(gathered, problems, strict=True))
+    for cells, problem in together:
+        _check_schedules(cells, problem)
+    if any(cells[0].experiment.optimizer.backend == "torch" for cells in gathered):
+        from momentumlab.engine.torch_optimizer import check_torch  # loads torch.optim, which no scratch run needs
+
+        check_torch(together)
+    every = _strides(together)
     return [
         Group(problem, cells, _plan(cells[0].experiment, problem, stride))
         for cells, problem, stride in zip(gathered, problems, every, strict=True)
     ]
+
+
+def _check_schedules(cells: Sequence[Cell], problem: Problem) -> None:
+    """Raise ConfigError where a schedule leaves its range within the run, whose length is known only here."""
+    steps = steps_of(cells[0].experiment, problem)
+    problems = [
+        f"optimizer.{key}: {sentence}"
+        for cell in cells
+        for key, bounds in (("gamma", GAMMA), ("eta", ETA))
+        if (sentence := out_of_range(getattr(cell.experiment.optimizer, key), bounds, steps))
+    ]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
 
 
 def steps_of(experiment: Experiment, problem: Problem) -> int:
@@ -70,15 +94,23 @@ def steps_of(experiment: Experiment, problem: Problem) -> int:
 
 
 def _gathered(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    together: dict[tuple[str, ...], list[Cell]] = {}
+    together: dict[tuple[object, ...], list[Cell]] = {}
     text = _Memo()
     for cell in cells:
         experiment = cell.experiment
         optimizer = experiment.optimizer
         parts = (experiment.data, experiment.model, experiment.objective, experiment.train, experiment.record)
-        key = (*map(text, parts), str(experiment.loss), optimizer.kind, optimizer.form, optimizer.backend)
+        key = (*map(text, parts), experiment.loss, *_way(optimizer))
         together.setdefault(key, []).append(cell)
     return [tuple(cells) for cells in together.values()]
+
+
+def _way(optimizer: Optimizer) -> tuple[object, ...]:
+    # Which code computes its updates: with a list of hyperparameters also how many they are.
+    if optimizer.backend == "torch":
+        return optimizer.kind, optimizer.backend
+    update = update_of(optimizer)
+    return update, *(shape_of(setting(optimizer, name)) for name in update.rule.hyperparameters)
 
 
 class _Memo:

@@ -5,15 +5,17 @@ Every array has a leading axis `run`, and γ and η are columns of it. A single 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from momentumlab.arrays import Array, Arrays
 from momentumlab.experiment import Cell
-from momentumlab.optimizers.rules import RULES
-from momentumlab.optimizers.schedules import Schedule, StepShape, as_schedule
+from momentumlab.experiment.schema_optimizer import Optimizer
+from momentumlab.optimizers.schedules import Described, as_schedule
+from momentumlab.optimizers.update import Moment, Update
+from momentumlab.optimizers.updates import changes_by_run, setting
 from momentumlab.problems.problem import Problem
 
 
@@ -56,66 +58,123 @@ class Stack(Protocol):
 
 
 class Rates:
-    """γ or η of every run of a stack: functions of the step, read as a column."""
+    """One hyperparameter of every run of a stack: numbers or schedules, read as a column."""
 
-    def __init__(self, schedules: Sequence[Schedule], constant: bool, arrays: Arrays) -> None:
-        self._schedules = list(schedules)
-        self._constant = constant
+    def __init__(self, settings: Sequence[float | Described], steps: int, arrays: Arrays) -> None:
         self._arrays = arrays
+        self._constant = all(isinstance(given, int | float) for given in settings)
+        # A schedule that many runs share is asked once a step.
+        distinct = {repr(given): given for given in settings}
+        numbers = {text: number for number, text in enumerate(distinct)}
+        self._schedules = [as_schedule(given, steps) for given in distinct.values()]
+        self._of_run = np.array([numbers[repr(given)] for given in settings])
         self.values: npt.NDArray[np.float64] = np.empty(0)  # (run,), at the step last asked for
         self.column: Array = None  # (run, 1), the same in the stack's own kind
 
-    def at(self, step: int) -> npt.NDArray[np.float64]:
-        """(run,): the values that the update after `step` updates uses."""
+    def at(self, step: int) -> None:
+        """Set `values` and `column` to what the update after `step` updates uses."""
         if self.column is None or not self._constant:
-            self.values = np.array([schedule(step) for schedule in self._schedules], np.float64)
+            self.values = np.array([schedule(step) for schedule in self._schedules], np.float64)[self._of_run]
             self.column = self._arrays.column(self.values)
-        return self.values
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with these rows alone."""
-        self._schedules = [self._schedules[row] for row in rows]
+        self._of_run = self._of_run[rows]
         self.values, self.column = self.values[rows], self.column[self._arrays.index(rows)]
 
 
-class RuleStack:
-    """Runs of one problem under one rule, each with its own γ, η and seed."""
+class Hyperparameters:
+    """All numbers that an update of a stack takes, by name; γ and η always among them."""
 
-    def __init__(self, problem: Problem, cells: Sequence[Cell]) -> None:
-        optimizers = [cell.experiment.optimizer for cell in cells]
+    def __init__(self, update: Update, optimizers: Sequence[Optimizer], steps: int, arrays: Arrays) -> None:
+        self.gamma = Rates([optimizer.gamma for optimizer in optimizers], steps, arrays)
+        self.eta = Rates([optimizer.eta for optimizer in optimizers], steps, arrays)
+        self._all = [self.gamma, self.eta]
+
+        def rates(settings: Sequence[Any]) -> Any:
+            """Rates, a list of them for lists; what is neither a number nor a schedule as it is."""
+            if isinstance(settings[0], list):
+                return [rates(numbers) for numbers in zip(*settings, strict=True)]
+            if not changes_by_run(settings[0]):
+                return settings[0]
+            self._all.append(Rates(settings, steps, arrays))
+            return self._all[-1]
+
+        others = {
+            name: rates([setting(optimizer, name) for optimizer in optimizers])
+            for name in update.hyperparameters
+            if name not in ("gamma", "eta")
+        }
+        self._by_name = {"gamma": self.gamma, "eta": self.eta} | others
+
+    def at(self, step: int) -> dict[str, Any]:
+        """The columns (run, 1) that the update after `step` updates uses, by name; a list of them for a list."""
+        for rates in self._all:
+            rates.at(step)
+        return self.columns
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What `at` gave last, of the runs that are left."""
+        return {name: _column(rates) for name, rates in self._by_name.items()}
+
+    def keep(self, rows: npt.NDArray[np.intp]) -> None:
+        """Go on with these rows alone."""
+        for rates in self._all:
+            rates.keep(rows)
+
+
+def _column(rates: Any) -> Any:
+    if isinstance(rates, list):
+        return [_column(one) for one in rates]
+    return rates.column if isinstance(rates, Rates) else rates
+
+
+class RuleStack:
+    """Runs of one problem under one update, each with its own hyperparameters and seed."""
+
+    def __init__(self, problem: Problem, cells: Sequence[Cell], update: Update, steps: int) -> None:
         self.arrays = problem.arrays
         self.runs = np.array([cell.run for cell in cells])
         self._problem = problem
+        self._update = update
         self._seeds = [cell.experiment.seed for cell in cells]
-        self._rule = RULES[optimizers[0].kind, optimizers[0].form]
-        self._gamma = _rates([optimizer.gamma for optimizer in optimizers], self.arrays)
-        self._eta = _rates([optimizer.eta for optimizer in optimizers], self.arrays)
+        self._hyperparameters = Hyperparameters(
+            update, [cell.experiment.optimizer for cell in cells], steps, self.arrays
+        )
         self._feed = problem.feed(self._seeds)
-        self._theta = problem.start(self._seeds)
-        self._memory = self._theta - self._theta
-        self._velocity = self._memory
+        theta = problem.start(self._seeds)
+        given = self._hyperparameters.at(0)
+        self._now = Moment(
+            theta=theta,
+            gradient=None,
+            memory=update.rule.at_rest(theta, given),
+            velocity=theta - theta,
+            at_rest=self.arrays.column(np.ones(len(cells))) > 0,
+            eta_before=self._hyperparameters.eta.column,
+            loss=None,
+            loss_before=None,
+        )
 
     def look(self, step: int) -> Look:
-        loss, self._gradient = self._feed.loss_and_gradient(self._theta, step)
-        gamma, eta = self._gamma.at(step), self._eta.at(step)
-        return Look(loss, self._gradient, self._theta, self._velocity, gamma, eta)
+        now, gamma, eta = self._now, self._hyperparameters.gamma, self._hyperparameters.eta
+        now.eta_before = eta.column
+        loss, now.gradient = self._feed.loss_and_gradient(now.theta, step)
+        now.loss, now.loss_before = loss, now.loss if step else loss
+        self._given = self._hyperparameters.at(step)
+        return Look(now.loss, now.gradient, now.theta, now.velocity, gamma.values, eta.values)
 
     def advance(self) -> None:
-        gamma, eta = self._gamma.column, self._eta.column
-        self._theta, self._memory = self._rule.update(self._theta, self._gradient, self._memory, gamma, eta)
-        self._velocity = self._rule.velocity(self._memory, eta)
+        now = self._now
+        now.theta, now.memory = self._update(now, self._given, self.arrays)
+        now.velocity = self._update.rule.velocity(now.memory, self._given)
+        now.at_rest = now.at_rest & False
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         index = self.arrays.index(rows)
         self.runs = self.runs[rows]
         self._seeds = [self._seeds[row] for row in rows]
-        self._gamma.keep(rows)
-        self._eta.keep(rows)
-        self._theta, self._memory = self._theta[index], self._memory[index]
-        self._gradient, self._velocity = self._gradient[index], self._velocity[index]
+        self._hyperparameters.keep(rows)
+        self._given = self._hyperparameters.columns
+        self._now = self._now.of(index)
         self._feed = self._problem.feed(self._seeds)
-
-
-def _rates(given: Sequence[float | StepShape], arrays: Arrays) -> Rates:
-    constant = all(isinstance(value, int | float) for value in given)
-    return Rates([as_schedule(value) for value in given], constant, arrays)

@@ -6,17 +6,18 @@ loss.backward()
 optimizer.step()
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from momentumlab.arrays import TorchArrays
 from momentumlab.engine.stack import Look
+from momentumlab.engine.torch_optimizer import TorchOptimizer, flat, torch_arrays
 from momentumlab.experiment import Cell
 from momentumlab.optimizers.schedules import as_schedule
+from momentumlab.optimizers.update import clipped
 from momentumlab.problems.formulas import ForcesProblem, ObjectiveProblem
 from momentumlab.problems.models import ModelProblem
 from momentumlab.problems.problem import Problem
@@ -26,59 +27,55 @@ Backward = Callable[[int], Tensor | None]
 
 
 class TorchRun:
-    """A stack of one, advanced by torch.optim.SGD.
+    """A stack of one, advanced by a class of torch.optim.
 
     γ and η are written into the optimizer before every step, so schedules work; torch keeps η outside the velocity.
     """
 
-    def __init__(self, problem: Problem, cell: Cell) -> None:
-        optimizer, seed = cell.experiment.optimizer, cell.experiment.seed
+    def __init__(self, problem: Problem, cell: Cell, steps: int) -> None:
+        section, seed = cell.experiment.optimizer, cell.experiment.seed
         self.runs = np.array([cell.run])
         assert isinstance(problem, ModelProblem | ObjectiveProblem | ForcesProblem)
-        self.arrays = problem.arrays if isinstance(problem, ModelProblem) else TorchArrays(problem.arrays.dtype)
+        self.arrays = torch_arrays(problem)
         start = self.arrays.array(problem.arrays.numpy(problem.start([seed])))[0]
         self._parameters, self._backward = _road(problem, start, seed)
-        self._gamma, self._eta = as_schedule(optimizer.gamma), as_schedule(optimizer.eta)
-        self._optimizer = torch.optim.SGD(
-            self._parameters,
-            lr=self._eta(0),
-            momentum=self._gamma(0),
-            nesterov=optimizer.kind == "nesterov" and self._gamma(0) > 0,
-        )
-        self._nesterov = optimizer.kind == "nesterov"
+        self._gamma, self._eta = as_schedule(section.gamma, steps), as_schedule(section.eta, steps)
+        self._clip = section.clip
+        self._optimizer = TorchOptimizer(section, self._parameters)
         self._velocity = torch.zeros_like(start)[None]
 
     def look(self, step: int) -> Look:
-        self._optimizer.zero_grad()
+        for parameter in self._parameters:
+            parameter.grad = None  # zero_grad()
         loss = self._backward(step)
         gamma, eta = self._gamma(step), self._eta(step)
-        # γ = 0 turns Nesterov off: torch refuses the pair, and the two are the same update then.
-        self._optimizer.param_groups[0].update(lr=eta, momentum=gamma, nesterov=self._nesterov and gamma > 0)
+        self._optimizer.set(gamma, eta)
         return Look(
             loss=None if loss is None else loss.detach().reshape(1),
-            gradient=self._flat(parameter.grad for parameter in self._parameters),
-            theta=self._flat(self._parameters),
+            gradient=self._gradient(),
+            theta=flat(self._parameters)[None],
             velocity=self._velocity,
             gamma=np.array([gamma]),
             eta=np.array([eta]),
         )
 
     def advance(self) -> None:
-        self._optimizer.step()
-        group = self._optimizer.param_groups[0]
-        # Without momentum torch keeps no buffer: the velocity is the step itself, η·∇J.
-        moved = [
-            self._optimizer.state[parameter].get("momentum_buffer") if group["momentum"] else parameter.grad
-            for parameter in self._parameters
-        ]
-        self._velocity = group["lr"] * self._flat(moved)
+        if self._clip is not None:
+            self._shorten(self._clip)
+        self._velocity = self._optimizer.step()[None]
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         raise AssertionError(f"a stack of one has nothing to keep of rows {rows}")
 
-    def _flat(self, tensors: Iterable[Tensor | None]) -> Tensor:
-        # A copy: torch changes its parameters in place, and rows are written later.
-        return torch.cat([tensor.detach().flatten() for tensor in tensors if tensor is not None])[None]
+    def _gradient(self) -> Tensor:
+        return flat(parameter.grad for parameter in self._parameters if parameter.grad is not None)[None]
+
+    def _shorten(self, limit: float) -> None:
+        # All parameters together, as one vector; what was recorded before stays whole.
+        short = clipped(self._gradient(), self.arrays.column([limit]), self.arrays)[0]
+        pieces = short.split([parameter.numel() for parameter in self._parameters])
+        for parameter, piece in zip(self._parameters, pieces, strict=True):
+            parameter.grad = piece.view_as(parameter)
 
 
 def _road(

@@ -9,7 +9,7 @@ Nothing in this room imports numpy or torch.
 from momentumlab.experiment.axes import Axis, parse_values
 from momentumlab.experiment.grid import Cell, Grid, expand, single
 from momentumlab.experiment.load import load
-from momentumlab.experiment.schema import Experiment, StepSchedule
+from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.strict_yaml import parse
 from momentumlab.experiment.written import repeated_by
 
@@ -18,7 +18,6 @@ __all__ = [
     "Cell",
     "Experiment",
     "Grid",
-    "StepSchedule",
     "expand",
     "load",
     "parse",

@@ -5,9 +5,10 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from momentumlab.experiment.ranges import Keys
+from momentumlab.experiment.ranges import Keys, Range
 from momentumlab.experiment.schema_data import Data, training_samples
 from momentumlab.experiment.schema_objectives import Objective
+from momentumlab.experiment.schema_schedules import ETA, GAMMA, ScheduleSection
 from momentumlab.text import shown
 
 if TYPE_CHECKING:
@@ -56,13 +57,27 @@ def _rounded_out_of_range(experiment: "Experiment") -> Iterator[Disagreement]:
     unsaid = experiment.objective is not None and "dtype" not in experiment.train.model_fields_set
     if experiment.train.dtype != "float32" or unsaid:
         return
-    for key, low, high in (("gamma", -1.0, 1.0), ("eta", 0.0, math.inf)):
-        setting = getattr(experiment.optimizer, key)
-        values = [setting] if isinstance(setting, float) else setting.values().values()
-        for value in values:
-            if not low < _as_float32(value) < high:
-                rounded = f"which float32 rounds to {_as_float32(value):g}: take train.dtype float64"
-                yield ("optimizer", key), f"got {shown(value)}, {rounded}"
+    for key, bounds in (("gamma", GAMMA), ("gammas", GAMMA), ("eta", ETA)):
+        setting = getattr(experiment.optimizer, key, math.nan)
+        if isinstance(setting, ScheduleSection):
+            problems = setting.problems(_AsFloat32(bounds.low, bounds.high, bounds.low_open, bounds.high_open))
+            yield from ((("optimizer", key, *keys), sentence) for keys, sentence in problems)
+            continue
+        for number in setting if isinstance(setting, list) else [setting]:
+            if not math.isnan(number) and _as_float32(number) not in bounds:
+                rounded = f"which float32 rounds to {_as_float32(number):g}: take train.dtype float64"
+                yield ("optimizer", key), f"got {shown(number)}, {rounded}"
+
+
+class _AsFloat32(Range):
+    """A range in which a number must be once it is rounded to float32."""
+
+    def __contains__(self, number: float) -> bool:
+        return super().__contains__(_as_float32(number))
+
+    @property
+    def law(self) -> str:
+        return f"{super().law} after rounding to float32: take train.dtype float64"
 
 
 def _as_float32(value: float) -> float:
@@ -76,6 +91,10 @@ def _of_objective(experiment: "Experiment", objective: Objective) -> Iterator[Di
     train, start, dimension = experiment.train, objective.start, objective.dimension
     if isinstance(start, list) and len(start) != dimension:
         yield ("objective", "start"), f"got {shown(start)}, must be {_numbers(dimension)}"
+    if objective.kind == "forces" and getattr(experiment.optimizer, "restart", None) == "function":
+        yield ("optimizer", "restart"), "function looks at the loss, and forces have none: write gradient"
+    if experiment.optimizer.kind == "Muon":
+        yield ("optimizer", "kind"), "Muon updates matrices, and an objective has one row of numbers: take a model"
     if train.epochs is not None:
         yield ("train", "epochs"), "an objective has no data to pass through: write steps instead"
     if train.batch_size != "full":

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from momentumlab.errors import ConfigError
 from momentumlab.experiment.explain import given, law
 from momentumlab.experiment.keys import full_key, plain, unknown
-from momentumlab.experiment.schema import ETA, GAMMA
+from momentumlab.experiment.schema_schedules import ETA, GAMMA
 from momentumlab.experiment.section import Seed
 from momentumlab.experiment.strict_yaml import number_or_text, parse_value
 from momentumlab.text import shown
@@ -51,16 +51,16 @@ def axis(key: str, values: Any) -> Axis:
     elements = _parsed(values) if isinstance(values, str) else _elements(values, key)
     if not elements:
         raise ConfigError("got no values, must be a list such as [0, 0.9] or values such as lin:0:0.99:64")
-    if key in {"data", "data.path"}:
-        elements = [_absolute(element) for element in elements]
+    elements = [_seen_from_here(key, element) for element in elements]
     return Axis(key, _checked(key, elements, f" of {shown(values)}" if isinstance(values, str) else ""))
 
 
-def _absolute(data: Any) -> Any:
-    # Seen from where the command is typed, so that the result repeats it from anywhere; those of a file are absolute.
-    if isinstance(data, dict):
-        return data | {"path": _absolute(data["path"])} if "path" in data else data
-    return os.path.abspath(data) if isinstance(data, str) and data and "\0" not in data else data
+def _seen_from_here(key: str, element: Any) -> Any:
+    # A path is seen from where the command is typed, so that the result repeats it from anywhere; a file's is absolute.
+    if key in {"data", "optimizer"} and isinstance(element, dict) and "path" in element:
+        return element | {"path": _seen_from_here(f"{key}.path", element["path"])}
+    is_path = key in {"data.path", "optimizer.path"} and isinstance(element, str) and element and "\0" not in element
+    return os.path.abspath(element) if is_path else element
 
 
 def parse_values(text: str, key: str) -> list[Any]:

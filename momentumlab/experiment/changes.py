@@ -5,6 +5,7 @@ from typing import Any
 
 from momentumlab.errors import ConfigError
 from momentumlab.experiment.explain import given
+from momentumlab.experiment.schema_optimizer import backends_of, has_gamma, keys_of
 
 Data = dict[str, Any]
 
@@ -36,10 +37,14 @@ def changed(data: Data, changes: Mapping[str, Any]) -> Data:
 
 
 def value_key(key: str, data: Data) -> str:
-    """`key` itself, or its `value` where `data` has a schedule there: the schedule keeps its shape."""
+    """`key` itself, or its `value` where `data` has a schedule there: the schedule keeps its shape.
+
+    A list of points has no such value: it is replaced.
+    """
     section, _, name = key.partition(".")
     inner = data.get(section)
-    return f"{key}.value" if isinstance(inner, dict) and isinstance(inner.get(name), dict) else key
+    schedule = inner.get(name) if isinstance(inner, dict) else None
+    return f"{key}.value" if isinstance(schedule, dict) and schedule.get("schedule") != "list" else key
 
 
 def flat(changes: Mapping[str, Any]) -> Data:
@@ -56,10 +61,13 @@ def flat(changes: Mapping[str, Any]) -> Data:
 def _rivals(key: str, value: Any, data: Data) -> tuple[str, ...]:
     if key != "optimizer.kind":
         return _RIVALS.get(key, ())
+    # What the file says of the other kind alone was meant for that kind: its γ where one of the two has none.
     section = data.get("optimizer")
-    before = section.get("kind") if isinstance(section, dict) else None
-    # sgd has no γ: the file's γ was meant for the other kind.
-    return ("optimizer.gamma",) if value != before and "sgd" in (value, before) else ()
+    said = section if isinstance(section, dict) else {}
+    known, before = keys_of(value), said.get("kind", "momentum")
+    strange = [name for name in said if known and name not in known]
+    strange += ["backend"] * (said.get("backend") not in (None, *backends_of(value)))
+    return tuple(f"optimizer.{name}" for name in strange + ["gamma"] * (has_gamma(value) != has_gamma(before)))
 
 
 def _put(data: Data, path: list[str], value: Any, key: str) -> Data:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from momentumlab.experiment.keys import ALIASES, at_home, models_in
 from momentumlab.experiment.problem import Path, Problem, dotted
 from momentumlab.experiment.schema import Experiment
+from momentumlab.experiment.schema_optimizer import NOT_TRAINED, TORCH_CLASSES
 from momentumlab.experiment.section import Section
 from momentumlab.text import nearest, shown
 
@@ -24,6 +25,7 @@ _MUST_BE = {
     "finite_number": "must be finite",
     "too_short": "must not be empty",
 }
+_CHOOSING = ("kind", "schedule")  # the keys that say which section it is
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
@@ -82,7 +84,8 @@ def _example(detail: ErrorDetails) -> str:
 
 
 def _one_of(value: Any, allowed: list[str]) -> str:
-    *others, last = allowed
+    ours = [word for word in allowed if word not in TORCH_CLASSES]
+    *others, last = ours if len(ours) == len(allowed) else [*ours, "a class of torch.optim such as Adam"]
     choices = f"{', '.join(others)} or {last}" if others else last
     guess = _did_you_mean(value, allowed) if isinstance(value, str) else ""
     return f"must be {choices}" + (f".{guess}" if guess else "")
@@ -94,19 +97,22 @@ def _did_you_mean(word: str, choices: Iterable[str]) -> str:
 
 
 def _wrong_kind(detail: ErrorDetails, path: Path) -> Problem:
-    section = detail["input"]
+    section, key = detail["input"], detail["ctx"]["discriminator"].strip("'")
     kinds = [kind for model in _models_at(detail["loc"]) for kind in _kinds(model)]
-    if "kind" not in section:
-        return Problem((*path, "kind"), f"missing, {_one_of(None, kinds)}", at_key=True)
-    return Problem((*path, "kind"), f"got {given(section['kind'])}, {_one_of(section['kind'], kinds)}")
+    if key not in section:
+        return Problem((*path, key), f"missing, {_one_of(None, kinds)}", at_key=True)
+    why = NOT_TRAINED.get(str(section[key]), "")
+    law = _one_of(section[key], kinds) + (f". {why}" if why else "")
+    return Problem((*path, key), f"got {given(section[key])}, {law}")
 
 
 def _unknown_key(detail: ErrorDetails) -> str:
     *section, word = detail["loc"]
-    allowed = list(_models_at(tuple(section))[0].model_fields)
+    model = _models_at(tuple(section))[0]
+    allowed = list(model.model_fields)
     spellings = [*allowed, *(alias for alias, key in ALIASES.items() if key in allowed)]
     guess = _did_you_mean(str(word), spellings) or at_home(str(word), here=dotted((*section[:1], word)))
-    of_kind = f" for {section[1]}" if len(section) == 2 else ""
+    of_kind = f" for {section[-1]}" if section and section[-1] in _kinds(model) else ""
     return f"unknown key{of_kind}. Allowed: {', '.join(allowed)}.{guess}"
 
 
@@ -123,7 +129,8 @@ def _models_at(loc: tuple[str | int, ...]) -> list[type[Section]]:
 
 
 def _kinds(model: type[Section]) -> tuple[str, ...]:
-    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+    """The words that choose this section among others, as the kind of an optimizer and the name of a schedule do."""
+    return next((get_args(model.model_fields[key].annotation) for key in _CHOOSING if key in model.model_fields), ())
 
 
 def _path(detail: ErrorDetails, data: Any) -> Path:

@@ -15,6 +15,7 @@ from momentumlab.experiment.changes import changed, value_key
 from momentumlab.experiment.explain import given, problems
 from momentumlab.experiment.keys import short_key
 from momentumlab.experiment.schema import Experiment
+from momentumlab.experiment.schema_optimizer import has_gamma
 
 AxisValues = str | float | Sequence[object]
 
@@ -158,8 +159,9 @@ def _cells(experiment: Experiment, combinations: list[dict[str, Any]]) -> list[C
 
 def _cell(run: int, written: dict[str, Any], combination: dict[str, Any]) -> Cell:
     data = changed(written, {value_key(key, written): value for key, value in combination.items()})
-    if "optimizer.gamma" in combination and data["optimizer"].get("kind") == "sgd":
-        data["optimizer"]["gamma"] = 0.0  # sgd has no γ: it is the same training in every cell of this axis
+    optimizer = data.get("optimizer", {})
+    if "optimizer.gamma" in combination and not has_gamma(optimizer.get("kind", "momentum")):
+        del optimizer["gamma"]  # without a γ it is the same training in every cell of this axis
     try:
         return Cell(run, combination, Experiment.model_validate(data))
     except ValidationError as error:
@@ -171,16 +173,19 @@ def _cell(run: int, written: dict[str, Any], combination: dict[str, Any]) -> Cel
 def _merged(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
     """The cells but for those that are the same training as an earlier one, renumbered, and notes on it."""
     kept: dict[str, Cell] = {}
-    without_gamma = repeated = 0
+    without_gamma: list[str] = []
+    repeated = 0
     for cell in cells:
         training = cell.experiment.model_dump_json(exclude={"name"})
         if training not in kept:
             kept[training] = replace(cell, run=len(kept))
         elif cell.values.get("optimizer.gamma") != kept[training].values.get("optimizer.gamma"):
-            without_gamma += 1
+            without_gamma.append(cell.experiment.optimizer.kind)
         else:
             repeated += 1
-    notes = [_note(without_gamma, " (sgd has no γ)"), _note(repeated, "")]
+    kinds = list(dict.fromkeys(without_gamma))
+    have = f" ({' and '.join(kinds)} {'has' if len(kinds) == 1 else 'have'} no γ)"
+    notes = [_note(len(without_gamma), have), _note(repeated, "")]
     return list(kept.values()), [note for note in notes if note]
 
 
@@ -205,15 +210,30 @@ def _labelled(cells: list[Cell], axes: tuple[Axis, ...]) -> tuple[Cell, ...]:
 
 
 def _value(cell: Cell, key: str) -> dict[str, Any]:
-    without_gamma = key == "optimizer.gamma" and cell.experiment.optimizer.kind == "sgd"
-    return {short_key(key): 0.0 if without_gamma else cell.values[key]}
+    optimizer = cell.experiment.optimizer
+    without_gamma = key == "optimizer.gamma" and not has_gamma(optimizer.kind)
+    return {short_key(key): optimizer.gamma if without_gamma else cell.values[key]}
 
 
 def _differing(cells: list[Cell], section: str, taken: set[str]) -> list[dict[str, Any]]:
     every = [dict(_leaves(cell.experiment.resolved()[section], section)) for cell in cells]
     names = dict.fromkeys(name for leaves in every for name in leaves if name not in taken)
-    differ = [name for name in names if any(leaves.get(name) != every[0].get(name) for leaves in every)]
+    differ = [
+        name
+        for name in names
+        if any(leaves.get(name) != every[0].get(name) for leaves in every) and not _told_by_the_kind(name, every)
+    ]
     return [{short_key(name): leaves.get(name) for name in differ} for leaves in every]
+
+
+def _told_by_the_kind(name: str, every: list[dict[str, Any]]) -> bool:
+    """Whether the rule's kind says it already: a form that some rules do not have, the backend of torch's classes."""
+    if name == "optimizer.form":
+        return len({leaves[name] for leaves in every if name in leaves}) == 1
+    kinds = {leaves.get("optimizer.kind") for leaves in every}
+    return name == "optimizer.backend" and len({(leaves["optimizer.kind"], leaves[name]) for leaves in every}) == len(
+        kinds
+    )
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, Any]]:

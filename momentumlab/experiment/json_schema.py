@@ -10,9 +10,11 @@ from momentumlab.experiment.schema import Experiment
 def schema() -> dict[str, Any]:
     """The schema of an experiment as JSON Schema 2020-12, with the other spellings of γ and η."""
     made = Experiment.model_json_schema()
-    properties = made["$defs"]["Optimizer"]["properties"]
-    for alias, key in ALIASES.items():
-        properties[alias] = {**properties[key], "description": f"Another spelling of {key}."}
+    sections = [part["properties"] for name, part in made["$defs"].items() if name.endswith("Optimizer")]
+    for properties in sections:
+        for alias, key in ALIASES.items():
+            if key in properties:
+                properties[alias] = {**properties[key], "description": f"Another spelling of {key}."}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 

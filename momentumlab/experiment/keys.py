@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -95,7 +96,7 @@ def at_home(word: str, here: str = "") -> str:
 def unknown(key: str) -> str | None:
     """Why `key` cannot be set or varied, or None when some experiment has it."""
     known = every_key()
-    if key in known:
+    if key in known or re.fullmatch(r"optimizer\.arguments\.\w+", key):
         return None
     word = key.rpartition(".")[2]
     guess = nearest(key, [*known, *(name.rpartition(".")[2] for name in known)])

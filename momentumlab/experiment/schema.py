@@ -6,26 +6,21 @@ Experiment ── data, model, loss   or   objective        what is minimised
            ── sweep                                     the axes of the grid, as written
 """
 
-import math
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from momentumlab.experiment.agreement import disagreements, resolved_loss
 from momentumlab.experiment.ranges import Range, Says, broken, refused
 from momentumlab.experiment.schema_data import Data
 from momentumlab.experiment.schema_objectives import Objective
-from momentumlab.experiment.section import Section, Seed
-from momentumlab.optimizers.schedules import step_decay
-from momentumlab.text import shown
+from momentumlab.experiment.schema_optimizer import AnyOptimizer, MomentumOptimizer
+from momentumlab.experiment.section import Count, Section, Seed
 
-GAMMA = Range(0, 1, high_open=True, why="at 1 the velocity never decays; try 0.99")
-ETA = Range(0, low_open=True, why="η is the length of a step; try 0.01")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEVICE = re.compile(r"cpu|cuda(:(0|[1-9][0-9]{0,3}))?")
 
-LONGEST = 10**9  # updates or epochs of one run: beyond it a number is a slip of the finger
 UNLESS_SAID = 100  # epochs of a model, steps of an objective
 
 
@@ -44,7 +39,6 @@ def _only_false(value: bool) -> bool:
     return value
 
 
-_Count = Annotated[int, Range(1, LONGEST)]
 _Never = Annotated[bool, AfterValidator(_only_false), WithJsonSchema({"const": False})]
 _Layer = Annotated[int, Range(1, 65536)]
 
@@ -86,110 +80,17 @@ Model = Annotated[LinearModel | SoftmaxModel | MlpModel, Field(discriminator="ki
 Loss = Literal["mse", "cross_entropy"]
 
 
-# ---- the optimizer -----------------------------------------------------------------------------------------
-
-
-class StepSchedule(Section):
-    """A number that is multiplied by `factor` once each of the updates counted in `at` is done."""
-
-    schedule: Literal["step"] = Field(description="The shape of the schedule.")
-    value: float = Field(description="The number before the first change.")
-    factor: float = Field(description="What it is multiplied by at each change.")
-    at: Annotated[list[_Count], Field(min_length=1)] = Field(
-        description="Updates after which it changes: with [3] the 4th update is the first with value·factor."
-    )
-
-    @model_validator(mode="after")
-    def _at_ascends(self) -> Self:
-        if sorted(set(self.at)) != self.at:
-            raise refused([(("at",), f"got {shown(self.at)}, must be ascending")])
-        return self
-
-    def values(self) -> dict[int, float]:
-        """Every value it takes, by the number of the first update that uses it."""
-        at_step = step_decay(self.value, self.factor, self.at)
-        try:
-            return {step + 1: at_step(step) for step in (0, *self.at)}
-        except OverflowError:
-            return {self.at[-1] + 1: math.inf}
-
-
-def _stays_in(bounds: Range) -> AfterValidator:
-    """A number or a schedule all of whose values are within `bounds`."""
-
-    def check(setting: float | StepSchedule) -> float | StepSchedule:
-        if not isinstance(setting, StepSchedule):
-            return bounds.check(setting)
-        for update, value in setting.values().items():
-            if value not in bounds:
-                key = "value" if update == 1 else "factor"
-                raise refused([((key,), f"makes it {shown(value)} at update {update}, {bounds.law}")])
-        return setting
-
-    return AfterValidator(check)
-
-
-def _shape(setting: Any) -> str:
-    return "a schedule" if isinstance(setting, dict | StepSchedule) else "a number"
-
-
-# The ranges stand twice: at the number for the JSON Schema, around both shapes for the values of a schedule.
-Gamma = Annotated[
-    Annotated[Annotated[float, GAMMA], Tag("a number")] | Annotated[StepSchedule, Tag("a schedule")],
-    Discriminator(_shape),
-    _stays_in(GAMMA),
-]
-Eta = Annotated[
-    Annotated[Annotated[float, ETA], Tag("a number")] | Annotated[StepSchedule, Tag("a schedule")],
-    Discriminator(_shape),
-    _stays_in(ETA),
-]
-
-
-class Optimizer(Section):
-    """The rule of the update, with its γ and η."""
-
-    kind: Literal["sgd", "momentum", "nesterov"] = Field(default="momentum", description="The rule.")
-    form: Literal["classical", "torch"] = Field(
-        default="classical",
-        description="Where η stands: inside the velocity (classical, the article) or outside (torch).",
-    )
-    backend: Literal["scratch", "torch"] = Field(default="scratch", description="Our own rules, or torch.optim's.")
-    gamma: Gamma = Field(default=0.9, description="γ, the share of the velocity that is kept; sgd has none.")
-    eta: Eta = Field(default=0.01, description="η, the learning rate.")
-
-    @model_validator(mode="after")
-    def _rule_can_do_it(self) -> Self:
-        problems: list[tuple[tuple[str, ...], str]] = []
-        if self.kind == "sgd":
-            if "gamma" in self.model_fields_set and self.gamma != 0:
-                given = "a schedule" if isinstance(self.gamma, StepSchedule) else shown(self.gamma)
-                problems.append((("gamma",), f"got {given}, but sgd has no γ: leave gamma out, or take kind momentum"))
-            self.__dict__["gamma"] = 0.0  # the default is the one of the other kinds
-        if self.backend == "torch" and self.form == "classical" and isinstance(self.eta, StepSchedule):
-            problems.append(
-                (
-                    ("form",),
-                    "backend torch knows the classical form under a constant η only, and eta is a schedule: "
-                    "take form torch (another optimizer under a schedule) or backend scratch",
-                )
-            )
-        if problems:
-            raise refused(problems)
-        return self
-
-
 # ---- how long, and what is written down --------------------------------------------------------------------
 
 
 class Train(Section):
     """How long, on what, and how exactly is trained."""
 
-    epochs: _Count | None = Field(
+    epochs: Count | None = Field(
         default=None, description="Passes through the data (models); 100 unless steps is given."
     )
-    steps: _Count | None = Field(default=None, description="Updates; for objectives 100 unless said.")
-    batch_size: Annotated[_Count | Literal["full"], Says("must be full or a whole number of at least 1")] = Field(
+    steps: Count | None = Field(default=None, description="Updates; for objectives 100 unless said.")
+    batch_size: Annotated[Count | Literal["full"], Says("must be full or a whole number of at least 1")] = Field(
         default="full", description="Samples of one update (models); the last smaller batch is kept."
     )
     dtype: Literal["float32", "float64"] = Field(
@@ -210,11 +111,11 @@ class Train(Section):
 class Record(Section):
     """What is written down while it trains."""
 
-    every: Annotated[_Count | Literal["auto"], Says("must be auto or a whole number of at least 1")] = Field(
+    every: Annotated[Count | Literal["auto"], Says("must be auto or a whole number of at least 1")] = Field(
         default="auto", description="Record each n-th step; auto keeps metrics.csv at or below 200,000 rows."
     )
     evaluate: Annotated[
-        _Count | _Never | Literal["auto"], Says("must be auto, false or a whole number of at least 1")
+        Count | _Never | Literal["auto"], Says("must be auto, false or a whole number of at least 1")
     ] = Field(
         default="auto",
         description="Evaluate after each n-th epoch (models); auto is start, end and at most 10 between.",
@@ -256,7 +157,7 @@ class Experiment(Section):
     objective: Objective | None = Field(
         default=None, description="A formula to minimise, in place of data, model and loss."
     )
-    optimizer: Optimizer = Field(default=Optimizer(), description="The rule, with γ and η.")
+    optimizer: AnyOptimizer = Field(default=MomentumOptimizer(), description="The rule, with γ and η.")
     train: Train = Field(default=Train(), description="How long and how exactly.")
     record: Record = Field(default=Record(), description="What is written down.")
     sweep: Annotated[dict[str, Any], WithJsonSchema(_AXES_SCHEMA)] | None = Field(

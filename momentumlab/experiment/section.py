@@ -19,6 +19,8 @@ class Section(BaseModel):
         return copy
 
 
+LONGEST = 10**9  # updates or epochs of one run: beyond it a number is a slip of the finger
+Count = Annotated[int, Range(1, LONGEST)]
 # torch's CPU generator looks at the lowest 32 bits only: larger seeds would repeat smaller ones.
 SEED = Range(0, 2**32 - 1)
 Seed = Annotated[int, SEED]

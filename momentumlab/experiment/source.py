@@ -76,16 +76,16 @@ def _clean(stem: str) -> str:
 
 
 def _see_paths_from(folder: Path, data: dict[str, Any]) -> None:
-    """Make the paths of data files, also those of a sweep, independent of where the command is typed."""
+    """Make the paths of data and rule files, also those of a sweep, independent of where the command is typed."""
     sweep = data.get("sweep")
     axes = sweep if isinstance(sweep, dict) else {}
-    for section in (data.get("data"), *_as_list(axes.get("data"))):
-        if isinstance(section, dict) and "path" in section:
-            section["path"] = _seen_from(folder, section["path"])
-    if "data.path" in axes:
-        given = axes["data.path"]
-        paths = parse_values(given, "sweep.data.path") if isinstance(given, str) else _as_list(given)
-        axes["data.path"] = [_seen_from(folder, path) for path in paths]
+    for name in ("data", "optimizer"):
+        for section in (data.get(name), *_as_list(axes.get(name))):
+            if isinstance(section, dict) and "path" in section:
+                section["path"] = _seen_from(folder, section["path"])
+        if (given := axes.get(f"{name}.path")) is not None:
+            paths = parse_values(given, f"sweep.{name}.path") if isinstance(given, str) else _as_list(given)
+            axes[f"{name}.path"] = [_seen_from(folder, path) for path in paths]
 
 
 def _as_list(values: Any) -> list[Any]:

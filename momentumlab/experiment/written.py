@@ -15,13 +15,15 @@ _PROBLEM = ("data", "model", "loss", "objective")
 def repeated_by(experiment: Experiment, grid: Grid) -> str:
     """The YAML text on which the same command trains the same runs: everything resolved, the axes as the sweep section.
 
-    Where an axis changes the kind of the problem, the defaults of one kind do not fit another: of the problem only
-    what the user said is written then, and reading it fills in the same defaults.
+    Where an axis changes the kind of the problem or of the optimizer, the defaults of one kind do not fit another: of
+    these sections only what the user said is written then, and reading it fills in the same defaults.
     """
     data = {key: value for key, value in experiment.resolved().items() if key != "sweep"}
-    if any(axis.key.removesuffix(".kind") in _PROBLEM for axis in grid.axes):
+    changed = {axis.key.removesuffix(".kind") for axis in grid.axes}
+    unfit = [*(_PROBLEM if changed & {*_PROBLEM} else ()), *(("optimizer",) if "optimizer" in changed else ())]
+    if unfit:
         said = experiment.written()
-        data = {key: said.get(key) if key in _PROBLEM else value for key, value in data.items()}
+        data = {key: said.get(key) if key in unfit else value for key, value in data.items()}
         data = {key: value for key, value in data.items() if value is not None}
     if grid.axes:
         data["sweep"] = {short_key(axis.key): list(axis.values) for axis in grid.axes}

@@ -28,15 +28,15 @@ __all__ = ["KINDS", "Groups", "by_problem", "draw", "file_stem", "kinds_for", "r
 def draw(
     results: Sequence["Result"], kind: str, *, metric: str = "loss", x: str = "step", title: str | None = None
 ) -> "Figure":
-    """One figure of results that share a problem: kind is curves, heatmap, landscape or forces.
+    """One figure of results that share a problem: kind is curves, heatmap, landscape, forces or schedule.
 
-    `metric` is any recorded one (curves, heatmap), `x` is step or epoch (curves). Raises ConfigError, in words,
-    for what cannot be drawn of these results.
+    `metric` is any recorded one (curves, heatmap), `x` is step or epoch (curves, schedule). Raises ConfigError, in
+    words, for what cannot be drawn of these results.
     """
     check_kind(kind)
     if len({problem_key(result) for result in results}) != 1:
         raise ConfigError("these results are of different problems: draw each group of by_problem(results) by itself")
-    from momentumlab.figures import curves, forces, heatmap, landscape, style
+    from momentumlab.figures import curves, forces, heatmap, landscape, schedule, style
 
     with style.context():
         if kind == "curves":
@@ -45,6 +45,8 @@ def draw(
             return heatmap.draw(results, metric, title)
         if kind == "landscape":
             return landscape.draw(results, title)
+        if kind == "schedule":
+            return schedule.draw(results, x, title)
         return forces.draw(results, title)
 
 

@@ -13,24 +13,31 @@ if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
 MOST_PATHS = 100  # beyond it paths cover each other and the landscape; `--kind landscape` draws them all the same
-KINDS = ("curves", "heatmap", "landscape", "forces")
+KINDS = ("curves", "heatmap", "landscape", "forces", "schedule")
 
 
 def kinds_for(results: Sequence["Result"]) -> list[str]:
     """The kinds to draw of results that share a problem, the most telling first.
 
-    Scripted pushes have forces alone. Anything with a loss has curves; a grid over two numbers a heat map;
-    an objective of one or two parameters whose path was recorded a landscape.
+    Scripted pushes have forces. Anything else with a loss has curves; a grid over two numbers a heat map; an objective
+    of one or two parameters whose path was recorded a landscape. A γ or η that changes in a run has its schedule drawn.
     """
     runs = traces(results)
     if (results[0].experiment.get("objective") or {}).get("kind") == "forces":
-        return ["forces"]
+        return ["forces", *(["schedule"] if _changes(runs) else [])]
     wanted = {
         "curves": "loss" in recorded(runs),
         "heatmap": _is_grid(runs),
         "landscape": len(runs) <= MOST_PATHS and _has_landscape(results, runs),
+        "schedule": _changes(runs),
     }
     return [kind for kind, sensible in wanted.items() if sensible]
+
+
+def _changes(runs: Sequence[Trace]) -> bool:
+    """Whether γ or η is another one later in some run."""
+    known = [trace.along("step", name)[1] for trace in runs for name in ("gamma", "eta") if name in trace.columns]
+    return any((values != values[:1]).any() for values in known)
 
 
 def _is_grid(runs: Sequence[Trace]) -> bool:

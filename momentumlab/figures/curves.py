@@ -29,8 +29,8 @@ from momentumlab.text import nearest, shown
 if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
-_AXES = {"step": "step k", "epoch": "epoch"}
-_SPARSE = 40  # lines with fewer points show them as markers
+AXES = {"step": "step k", "epoch": "epoch"}
+SPARSE = 40  # lines with fewer points show them as markers
 
 
 def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", title: str | None = None) -> Figure:
@@ -42,7 +42,7 @@ def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", tit
     """
     every = traces(results)
     runs = having(every, metric)
-    _check_x(runs, x)
+    check_x(runs, x)
     keys, groups = families(runs)
     lines = [line for line in (series(family, x, metric) for family in groups) if line is not None]
     reach = limits(lines, metric)
@@ -53,7 +53,7 @@ def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", tit
     every_axes = style.panels(figure, count)
     for axes in every_axes:
         _dress(axes, lines, reach)
-    _name_axes(figure, every_axes, labels.metric_label(metric), _AXES[x])
+    _name_axes(figure, every_axes, labels.metric_label(metric), AXES[x])
     if len(lines) > MANY:
         crowd.draw(figure, every_axes, keys, lines, metric=metric)
     else:
@@ -61,9 +61,9 @@ def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", tit
     return figure
 
 
-def _check_x(runs: Sequence[Trace], x: str) -> None:
-    if x not in _AXES:
-        guess = nearest(x, _AXES)
+def check_x(runs: Sequence[Trace], x: str) -> None:
+    if x not in AXES:
+        guess = nearest(x, AXES)
         meant = f" Did you mean {guess!r}?" if guess else ""
         raise ConfigError(f"x must be 'step' or 'epoch', got {shown(x)}.{meant}")
     if any(x not in trace.columns or not np.isfinite(trace.column(x)).any() for trace in runs):
@@ -93,7 +93,7 @@ def _name_axes(figure: Figure, every_axes: Sequence[Axes], y: str, x: str) -> No
 
 def _few(axes: Axes, lines: Sequence[Series], drawn: Sequence[Look], reach: Limits) -> None:
     """Up to ten lines and their legend; where lines lie on each other the lower one is wider, so both are seen."""
-    sparse = max(len(line.x) for line in lines) <= _SPARSE
+    sparse = max(len(line.x) for line in lines) <= SPARSE
     handles = []
     for place, (line, look) in enumerate(zip(lines, drawn, strict=True)):
         above = sum(coincide(line, other, reach) for other in lines[place + 1 :])

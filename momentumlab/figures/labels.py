@@ -43,8 +43,20 @@ _SHORT = {
     "test_loss": "test loss",
     "test_accuracy": "test accuracy",
 }
-_RULES = {"sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov"}
-_SYMBOLS = {"gamma": "γ", "eta": "η", "form": "form", "backend": "backend", "rule": "rule"}
+_RULES = {
+    "sgd": "SGD",
+    "momentum": "momentum",
+    "nesterov": "Nesterov",
+    "ema": "EMA",
+    "qhm": "QHM",
+    "aggmo": "AggMo",
+    "signum": "Signum",
+    "lion": "Lion",
+    "file": "own rule",
+}
+_SYMBOLS = {"gamma": "γ", "eta": "η", "form": "form", "backend": "backend", "rule": "rule"} | {
+    f"optimizer.{key}": symbol for key, symbol in (("nu", "ν"), ("beta1", "β₁"), ("gammas", "γ"), ("weight_decay", "λ"))
+}
 _MODELS = {"linear": "linear regression", "softmax": "softmax regression", "mlp": "neural network"}
 _DATA = {"line": "a noisy line", "moons": "two moons", "digits": "handwritten digits"}
 _SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
@@ -156,11 +168,34 @@ def setting(key: str, value: Value, text: str | None = None) -> str:
 
 
 def schedule_words(schedule: Value) -> str:
-    """A γ or η as it changes in time: `constant`, or `×0.1 after update 3`."""
-    if not isinstance(schedule, Mapping):
+    """A γ or η as it changes in time, but for its value: `constant`, `cosine to 0`, `×0.1 after update 3, 9`."""
+    if not isinstance(schedule, Mapping) or not schedule.get("schedule"):
         return "constant"
-    factor, steps = number(schedule.get("factor", 1.0)), [str(step) for step in schedule.get("at", ())]
-    return shortened(f"×{factor} after update {', '.join(steps)}", 40)
+    given = {key: value_text(value) for key, value in schedule.items() if value is not None}
+    shape = _shape_words(schedule, given)
+    length = f" in {given['steps']} updates" if "steps" in given else ""
+    warmup = f", warm-up {given['warmup']}" if schedule.get("warmup") else ""
+    return shape + length + warmup
+
+
+def _shape_words(schedule: Mapping[str, Any], given: Mapping[str, str]) -> str:
+    kind = str(schedule.get("schedule", "step"))
+    if kind == "step":
+        return f"×{given.get('factor', '1')} after update {', '.join(str(step) for step in schedule.get('at', ()))}"
+    if kind == "list":
+        return ", ".join(f"{number(value)} after update {step}" for step, value in schedule["points"][1:])
+    if kind == "one_cycle":
+        way = {"start": "from", "low": "down to", "end": "to"}
+        legs = "".join(f" {way[key]} {given[key]}" for key in way if key in given)
+        return f"one-cycle{legs}" + (f", rise {given['rise']}" if schedule.get("rise", 0.3) != 0.3 else "")
+    said = {
+        "linear": f"linear to {given.get('end', '0')}",
+        "cosine": f"cosine to {given.get('end', '0')}",
+        "exponential": f"×{given.get('factor')} each update",
+        "sutskever": f"Sutskever, every {given.get('every', '250')} updates",
+        "demon": "Demon",
+    }
+    return said.get(kind, given["schedule"])
 
 
 def problem(experiment: Mapping[str, Any]) -> str:

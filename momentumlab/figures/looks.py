@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from momentumlab.figures import labels, style
 from momentumlab.figures.labels import Value
 from momentumlab.figures.style import Colour
-from momentumlab.figures.traces import Family, is_number
+from momentumlab.figures.traces import Family, gamma_leads, is_number
 
-MANY = 10
+MANY = 12
 """Up to here a legend names every family, above it a colour bar speaks for them."""
 
 
@@ -46,9 +46,8 @@ def looks(keys: Sequence[str], families: Sequence[Family]) -> list[Look]:
 
 
 def leading_key(keys: Sequence[str], families: Sequence[Family]) -> str | None:
-    """The setting that decides the colour: γ where it truly varies, else the rule, η, or whatever differs first."""
-    gammas = {family.settings.get("gamma") for family in families if family.settings.get("rule") != "sgd"}
-    if "gamma" in keys and len(gammas) > 1:
+    """The setting that decides the colour: γ where it varies most, else the rule, η, or whatever differs first."""
+    if "gamma" in keys and gamma_leads([family.settings for family in families]):
         return "gamma"
     return next((key for key in ("rule", "gamma", "eta", *keys) if key in keys), None)
 
@@ -60,12 +59,21 @@ def _colours(leading: str | None, families: Sequence[Family]) -> list[Colour]:
         return [style.gamma_colour(float(family.settings.get("gamma") or 0.0)) for family in families]
     values = [family.settings.get(leading or "") for family in families]
     if leading == "rule":
-        return [style.RULE_COLOURS.get(str(value), style.PURPLE) for value in values]
+        return _rule_colours([str(value) for value in values])
     if all(is_number(value) for value in values):
         scale = Scale(leading or "", values)
         return [scale.colour(float(value or 0.0)) for value in values]
     order = list(dict.fromkeys(values))
     return [style.PALETTE[order.index(value) % len(style.PALETTE)] for value in values]
+
+
+def _rule_colours(rules: Sequence[str]) -> list[Colour]:
+    """Each rule of ours has its colour; other optimizers take those that are free, in their order."""
+    known = style.RULE_COLOURS
+    taken = {known.get(rule) for rule in rules}
+    free = [colour for colour in (*style.PALETTE, *style.FURTHER) if colour not in taken]
+    others = list(dict.fromkeys(rule for rule in rules if rule not in known))
+    return [known.get(rule) or free[others.index(rule) % len(free)] for rule in rules]
 
 
 class Scale:

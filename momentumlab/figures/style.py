@@ -25,11 +25,21 @@ from momentumlab.text import safe
 Colour = str | tuple[float, float, float]
 
 BLUE, SKY, ORANGE, VERMILLION = "#0072B2", "#56B4E9", "#E69F00", "#D55E00"
-GREEN, PURPLE, BLACK = "#009E73", "#CC79A7", "#000000"
+GREEN, PURPLE, BROWN, BLACK = "#009E73", "#CC79A7", "#8C6D31", "#000000"
 INK, QUIET, PALE, MIST = "#222222", "#666666", "#DDDDDD", "#999999"
 
 PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK)
-RULE_COLOURS = {"sgd": BLUE, "momentum": ORANGE, "nesterov": GREEN}
+FURTHER = ("#882255", "#44AA99", "#332288", "#AA4499")  # where the palette is not enough
+RULE_COLOURS = {
+    "sgd": BLUE,
+    "momentum": ORANGE,
+    "nesterov": GREEN,
+    "ema": SKY,
+    "qhm": VERMILLION,
+    "aggmo": PURPLE,
+    "signum": BROWN,
+    "lion": BLACK,
+}
 
 # From cold to hot as a run forgets more slowly: it remembers 1/(1−γ) updates, so equal factors of 1−γ are equal steps.
 _GAMMA_ANCHORS = ((0.0, BLUE), (0.5, SKY), (0.9, ORANGE), (0.99, VERMILLION), (0.999, "#7A1F00"))

@@ -1,5 +1,7 @@
 """What figures draw: every run of some results with its settings, and families of runs that differ by seed alone."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -94,7 +96,7 @@ def _of(result: "Result") -> list[Trace]:
     common = shared_settings(result)
     return [
         Trace(
-            origin(result), int(number), common | _own(runs, row), str(runs["status"][row]), metrics,
+            origin(result), int(number), common | own_settings(result, row), str(runs["status"][row]), metrics,
             order[starts[row] : ends[row]],
         )
         for row, number in enumerate(runs["run"])
@@ -107,17 +109,13 @@ def varied(result: "Result") -> list[str]:
     return [name for name in result.runs if name not in _OWN | _EVALUATED]
 
 
-def _own(runs: Columns, row: int) -> dict[str, Value]:
-    keys = ["gamma", "eta", "seed", *(name for name in runs if name not in _OWN | _EVALUATED)]
-    return {_RENAMED.get(key, key): _value(runs[key][row]) for key in keys}
-
-
 def shared_settings(result: "Result") -> dict[str, Value]:
-    """The settings of a result's experiment and the version; a data file counts by what stands in it."""
+    """The settings of a result's experiment and the version; a file counts by what stands in it."""
     flat = settings(result.experiment)
     checksums = result.manifest.get("data") or {}
-    if flat.get("data.path") in checksums:
-        flat["data.path"] = checksums[flat["data.path"]]
+    for key in ("data.path", "optimizer.path"):
+        if flat.get(key) in checksums:
+            flat[key] = checksums[flat[key]]
     if "version" in result.manifest:
         flat["version"] = str(result.manifest["version"])
     return flat
@@ -125,7 +123,19 @@ def shared_settings(result: "Result") -> dict[str, Value]:
 
 def own_settings(result: "Result", row: int) -> dict[str, Value]:
     """What one run was told otherwise than its experiment: γ, η, seed and whatever was varied."""
-    return _own(result.runs, row)
+    keys = ["gamma", "eta", "seed", *varied(result)]
+    own = {_RENAMED.get(key, key): _value(result.runs[key][row]) for key in keys}
+    for name in ("gamma", "eta"):
+        said = {key.rpartition(".")[2]: value for key, value in own.items() if key.startswith(f"optimizer.{name}.")}
+        if said:
+            own[f"{name} schedule"] = labels.schedule_words(_schedule(result, name) | said)
+    return own
+
+
+def _schedule(result: "Result", name: str) -> dict[str, Any]:
+    """The schedule of γ or η in a result's experiment; empty where it is a number."""
+    schedule = (result.experiment.get("optimizer") or {}).get(name)
+    return dict(schedule) if isinstance(schedule, Mapping) else {}
 
 
 def settings(experiment: Mapping[str, Any]) -> dict[str, Value]:
@@ -153,17 +163,33 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
 
 
 def _value(value: Any) -> Value:
-    """A setting as something that can be compared: numpy's numbers as Python's, lists as tuples, "32" as 32."""
+    """A setting as something that can be compared: numpy's numbers as Python's, lists as tuples, "32" as 32.
+
+    None where a run has no such setting: an empty cell, or the γ of a rule that has none.
+    """
     if isinstance(value, np.generic):
         value = value.item()
+    if value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
     if isinstance(value, list | tuple):
         return tuple(_value(item) for item in value)
     if isinstance(value, str):
+        if value.startswith("["):
+            return _listed(value)
         try:
             return float(value)
         except ValueError:
             return value
     return value
+
+
+def _listed(text: str) -> Value:
+    """A list in a cell, as a tuple."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return _value(found) if isinstance(found, list) else text
 
 
 def recorded(runs: Sequence[Trace]) -> list[str]:
@@ -197,9 +223,12 @@ def differing(runs: Sequence[Trace]) -> list[str]:
         for key, value in trace.settings.items():
             seen.setdefault(key, set()).add(value)
     for key, values in seen.items():
-        if any(key not in trace.settings for trace in runs):
+        if key != "form" and any(key not in trace.settings for trace in runs):  # some rules have one form only
             values.add(None)
-    keys = [key for key, values in seen.items() if len(values) > 1 and key != "seed"]
+    backends = {(trace.settings.get("rule"), trace.settings.get("backend")) for trace in runs}
+    told = {"seed", *(["backend"] if len(backends) == len(seen.get("rule", ())) else [])}
+    told |= {key for key in seen if key.startswith(("optimizer.gamma.", "optimizer.eta."))}  # γ schedule says it
+    keys = [key for key, values in seen.items() if len(values) > 1 and key not in told]
     return sorted(keys, key=lambda key: _ORDER.index(key) if key in _ORDER else len(_ORDER))
 
 
@@ -215,7 +244,17 @@ def families(runs: Sequence[Trace]) -> tuple[list[str], list[Family]]:
         keys = [*keys, "seed"] if len(seeds) > 1 else keys
     texts = {key: _texts(runs, key) for key in keys}
     made = [Family(_label(group[0], keys, texts), group[0].settings, tuple(group)) for group in groups]
-    return keys, sorted(made, key=lambda family: [sort_key(key, family.settings.get(key)) for key in _sorting(keys)])
+    # SGD, momentum, Nesterov last among the keys when γ leads, so that a legend goes up in γ.
+    leads = "gamma" in keys and gamma_leads([family.settings for family in made])
+    order = sorted(keys, key=lambda key: key == "rule") if leads else keys
+    return keys, sorted(made, key=lambda family: [sort_key(key, family.settings.get(key)) for key in order])
+
+
+def gamma_leads(settings: Sequence[Mapping[str, Value]]) -> bool:
+    """Whether γ varies as much as the rule, or more: a legend goes by it then, otherwise by rules."""
+    pairs = {(one.get("rule"), one.get("gamma")) for one in settings if one.get("rule") != "sgd"}
+    rules, gammas = {rule for rule, _ in pairs}, {gamma for _, gamma in pairs if gamma is not None}
+    return len(gammas) > 1 and len(gammas) >= len(rules) and len(pairs) > len(rules)
 
 
 def _grouped(runs: Sequence[Trace], keys: Sequence[str]) -> list[list[Trace]]:
@@ -223,11 +262,6 @@ def _grouped(runs: Sequence[Trace], keys: Sequence[str]) -> list[list[Trace]]:
     for trace in runs:
         groups.setdefault(tuple(trace.settings.get(key) for key in keys), []).append(trace)
     return list(groups.values())
-
-
-def _sorting(keys: Sequence[str]) -> list[str]:
-    """SGD, momentum, Nesterov last among the keys when γ is there too, so that a legend goes up in γ."""
-    return [*(key for key in keys if key != "rule"), "rule"] if "gamma" in keys else list(keys)
 
 
 def sort_key(key: str, value: Value) -> tuple[int, float, str]:
@@ -253,6 +287,9 @@ def _texts(runs: Sequence[Trace], key: str) -> dict[Value, str]:
 def _label(trace: Trace, keys: Sequence[str], texts: Mapping[str, Mapping[Value, str]]) -> str:
     said = {key: trace.settings.get(key) for key in keys}
     if said.get("rule") == "sgd":  # it has no γ and knows no form
-        said = {key: value for key, value in said.items() if key not in {"gamma", "form"}}
+        said |= {"gamma": None, "form": None}
+    for name in ("gamma", "eta"):
+        if said.get(name) is not None and said.get(f"{name} schedule") == "constant":
+            said[f"{name} schedule"] = None  # a number says it
     parts = [labels.setting(key, value, texts[key][value]) for key, value in said.items() if value is not None]
     return ", ".join(parts)

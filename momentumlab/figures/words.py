@@ -72,10 +72,12 @@ def _held_fixed(runs: Sequence[Trace], keys: Sequence[str]) -> str:
     rule = settings.get("rule")
     parts = []
     if not {"rule", "form"} & set(keys):
-        form = "" if rule == "sgd" else f", {settings.get('form', 'classical')} form"
+        form = "" if rule == "sgd" or not settings.get("form") else f", {settings['form']} form"
         parts.append(labels.setting("rule", rule) + form)
     else:
-        parts += [labels.setting(key, settings.get(key)) for key in ("rule", "form") if key not in keys]
+        parts += [
+            labels.setting(key, settings[key]) for key in ("rule", "form") if key not in keys and settings.get(key)
+        ]
     shown = [("eta", True), ("gamma", rule != "sgd"), ("gamma schedule", True), ("eta schedule", True)]
     parts += [
         labels.setting(key, settings[key])

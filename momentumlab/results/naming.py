@@ -12,8 +12,8 @@ from momentumlab.experiment import Grid
 def result_name(grid: Grid, checksums: Mapping[str, str]) -> str:
     """`linreg-3f9a1c2e`: the same for everything that gives the same numbers.
 
-    The name, threads and device decide no number; a data file counts by its checksum and not by its path, a varied
-    key by its axis and not by the value that it replaces.
+    The name, threads and device decide no number; a file of data or of a rule counts by its checksum and not by its
+    path, a varied key by its axis and not by the value that it replaces.
     """
     experiment = grid.cells[0].experiment
     described = {
@@ -29,13 +29,11 @@ def result_name(grid: Grid, checksums: Mapping[str, str]) -> str:
 def _deciding(experiment: dict[str, Any], checksums: Mapping[str, str]) -> dict[str, Any]:
     kept = {key: value for key, value in experiment.items() if key not in {"name", "sweep"}}
     kept["train"] = {k: v for k, v in experiment["train"].items() if k not in {"threads", "device"}}
-    if "data" in experiment:
-        kept["data"] = _by_content(experiment["data"], checksums)
-    return kept
+    return kept | {key: _by_content(kept[key], checksums) for key in ("data", "optimizer") if key in kept}
 
 
 def _by_content(value: Any, checksums: Mapping[str, str]) -> Any:
-    # A data file by what stands in it: its path, or the data section that names it.
+    # A file by what stands in it: its path, or the section that names it.
     if isinstance(value, dict) and "path" in value:
         return value | {"path": checksums[value["path"]]}
     return checksums.get(value, value) if isinstance(value, str) else value

@@ -54,9 +54,14 @@ def load(folder: str | Path) -> Result:
     The files of a finished result must be those that were written, to the byte.
     """
     folder = Path(folder)
+    if damage := damages(folder):
+        raise ResultError(f"{damage[0]}; the result is damaged. --fresh trains it again beside it.")
+    return read(folder)
+
+
+def read(folder: Path) -> Result:
+    """The result in a folder as it stands there, though its files may have been altered."""
     manifest = _manifest(folder)
-    if manifest["state"] == "finished":
-        _check_files(folder, manifest)
     return Result(
         folder=folder,
         name=folder.name,
@@ -65,6 +70,17 @@ def load(folder: str | Path) -> Result:
         runs=read_table(_text(folder / "runs.csv"), safe(folder / "runs.csv")),
         metrics=read_numbers(_text(folder / "metrics.csv"), safe(folder / "metrics.csv")),
     )
+
+
+def damages(folder: Path) -> list[str]:
+    """What is wrong with the files of a finished result, a line each: they must be there as they were written."""
+    manifest = _manifest(folder)
+    if manifest["state"] != "finished":
+        return []
+    checksums = {folder / str(name): checksum for name, checksum in manifest.get("files", {}).items()}
+    missing = [f"{safe(path)}: missing" for path in checksums if not path.is_file()]
+    altered = [path for path, checksum in checksums.items() if path.is_file() and sha256_of(path) != checksum]
+    return missing + [f"{safe(path)}: not as it was written (its checksum differs)" for path in altered]
 
 
 def is_finished(folder: Path) -> bool:
@@ -79,12 +95,17 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Result], list[str]]:
     """
     results: list[Result] = []
     skipped: list[str] = []
-    for folder in dict.fromkeys(folder for path in paths for folder in _folders(Path(path), skipped)):
+    for folder in folders(paths, skipped):
         try:
             results.append(load(folder))
         except MomentumLabError as error:
             skipped.append(f"skipped {safe(folder)}: {error}")
     return results, skipped
+
+
+def folders(paths: Iterable[str | Path], skipped: list[str]) -> list[Path]:
+    """Every result folder at or below the paths, once; `skipped` gets a line for each that cannot be looked into."""
+    return list(dict.fromkeys(folder for path in paths for folder in _folders(Path(path), skipped)))
 
 
 def _folders(path: Path, skipped: list[str]) -> list[Path]:
@@ -114,18 +135,6 @@ def _below(path: Path, skipped: list[str]) -> Iterator[Path]:
         return
     for child in children:
         yield from _below(child, skipped)
-
-
-def _check_files(folder: Path, manifest: dict[str, Any]) -> None:
-    for name, checksum in manifest.get("files", {}).items():
-        path = folder / str(name)
-        if not path.is_file():
-            raise ResultError(f"{safe(path)}: missing; the result is incomplete. --fresh trains it again beside it.")
-        if sha256_of(path) != checksum:
-            raise ResultError(
-                f"{safe(path)}: not as it was written (its checksum differs); the result is damaged. "
-                "--fresh trains it again beside it."
-            )
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

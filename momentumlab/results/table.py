@@ -102,6 +102,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()  # as YAML writes it
+    if isinstance(value, list):
+        return f"[{', '.join(_cell(element) for element in value)}]"
     if isinstance(value, np.generic):
         return texts(np.asarray([value]))[0]
     if isinstance(value, float):

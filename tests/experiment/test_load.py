@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import load
 from momentumlab.experiment.keys import every_key
-from momentumlab.experiment.schema import StepSchedule
+from momentumlab.experiment.schema_schedules import StepSchedule
 
 LINE = "data: {kind: line}\nmodel: {kind: linear}\n"
 FORCES = {"objective": {"kind": "forces", "pushes": [[1, 0]]}}
@@ -52,13 +52,14 @@ def write(empty_folder: Path) -> Any:
 
 MESSAGES = {
     "optimizer: {gama: 1}": (
-        "x.yaml:3:13: optimizer.gama: unknown key. Allowed: kind, form, backend, gamma, eta. Did you mean 'gamma'?"
+        "x.yaml:3:13: optimizer.gama: unknown key for momentum. Allowed: kind, form, backend, gamma, eta, "
+        "dampening, momentum_correction, weight_decay, decoupled, clip, restart. Did you mean 'gamma'?"
     ),
     "optimizer: {gamma: 1.2}": (
         "x.yaml:3:20: optimizer.gamma: got 1.2, must be in [0, 1): at 1 the velocity never decays; try 0.99"
     ),
     "optimizer: {kind: nestrov}": (
-        "x.yaml:3:19: optimizer.kind: got 'nestrov', must be sgd, momentum or nesterov. Did you mean 'nesterov'?"
+        "x.yaml:3:19: optimizer.kind: got 'nestrov', must be sgd, momentum, nesterov, ema, qhm, aggmo, signum, lion, file or a class of torch.optim such as Adam. Did you mean 'nesterov'?"
     ),
     "optimizer: {lr: '0.1'}": "x.yaml:3:17: optimizer.eta: got '0.1', must be a number: take the quotes away",
     "optimizer: {lr: .nan}": "x.yaml:3:17: optimizer.eta: got nan, must be finite",
@@ -67,9 +68,25 @@ MESSAGES = {
         "x.yaml:3:21: optimizer.gamma: duplicate key 'momentum', already given on line 3: keep one"
     ),
     "optimizer:": "x.yaml:3:11: optimizer: got nothing, must be a section such as {kind: sgd}",
-    "optimizer: {eta: {schedule: cosine, value: 1}}": (
-        "x.yaml:3:18: optimizer.eta.at: missing\nx.yaml:3:18: optimizer.eta.factor: missing\n"
-        "x.yaml:3:29: optimizer.eta.schedule: got 'cosine', must be step"
+    "optimizer: {eta: {schedule: step, value: 1}}": (
+        "x.yaml:3:18: optimizer.eta.at: missing\nx.yaml:3:18: optimizer.eta.factor: missing"
+    ),
+    "optimizer: {eta: {schedule: demon, value: 1}}": (
+        "x.yaml:3:29: optimizer.eta.schedule: got 'demon', must be constant, step, linear, cosine, exponential, list or "
+        "one_cycle"
+    ),
+    "optimizer: {kind: momentum, backend: torch, restart: function}": (
+        "x.yaml:3:54: optimizer.restart: torch.optim.SGD does not have it: take backend scratch"
+    ),
+    "optimizer: {kind: aggmo, gamma: 0.9}": (
+        "x.yaml:3:26: optimizer.gamma: unknown key for aggmo. Allowed: kind, backend, gammas, weights, eta, "
+        "weight_decay, decoupled, clip. Did you mean 'gammas'?"
+    ),
+    "optimizer: {kind: aggmo, gammas: [0, 1.5], weights: [1]}": (
+        "x.yaml:3:38: optimizer.gammas: element 2: got 1.5, must be in [0, 1): at 1 the velocity never decays; try 0.99"
+    ),
+    "optimizer: {kind: aggmo, gammas: [0, 0.9], weights: [1]}": (
+        "x.yaml:3:53: optimizer.weights: got [1.0], must have one number for each of the 2 gammas"
     ),
     "train: nesterov": "x.yaml:3:8: train: got 'nesterov', must be a section such as {epochs: …}",
     "train: {epochs: 1.0}": "x.yaml:3:17: train.epochs: got 1.0, must be a whole number",
@@ -316,7 +333,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "gamma": ({"gamma": 1}, ["--gamma: got 1, must be in [0, 1): at 1 the velocity never decays; try 0.99"]),
     "section": (
         {"set": ["optimizer={kind: nestrov}"]},
-        ["--set: optimizer.kind: got 'nestrov', must be sgd, momentum or nesterov. Did you mean 'nesterov'?"],
+        ["--set: optimizer.kind: got 'nestrov', must be sgd, momentum, nesterov, ema, qhm, aggmo, signum, lion, file or a class of torch.optim such as Adam. Did you mean 'nesterov'?"],
     ),
 }
 

@@ -281,7 +281,7 @@ def test_the_shipped_json_schema_is_current(repository: Any) -> None:
 
 def test_the_json_schema_knows_ranges_and_other_spellings() -> None:
     schema = json.loads(json_schema.text())
-    optimizer = schema["$defs"]["Optimizer"]["properties"]
+    optimizer = schema["$defs"]["MomentumOptimizer"]["properties"]
     assert optimizer["lr"]["oneOf"] == optimizer["eta"]["oneOf"]
     assert optimizer["γ"]["oneOf"][0] == {"exclusiveMaximum": 1, "minimum": 0, "type": "number"}
-    assert schema["$defs"]["Optimizer"]["additionalProperties"] is False
+    assert schema["$defs"]["MomentumOptimizer"]["additionalProperties"] is False

@@ -38,7 +38,7 @@ def test_paired_settings_are_no_grid() -> None:
 
 def test_an_unknown_kind_is_refused_with_the_nearest() -> None:
     with pytest.raises(
-        ConfigError, match=r"curves, heatmap, landscape, forces, got 'heat-map'. Did you mean 'heatmap'\?"
+        ConfigError, match=r"curves, heatmap, landscape, forces, schedule, got 'heat-map'. Did you mean 'heatmap'\?"
     ):
         draw([line_result(cells(), 2)], "heat-map")
 

@@ -179,16 +179,16 @@ def test_many_runs_over_two_settings_are_spread_over_panels() -> None:
 
 
 def test_many_runs_that_differ_in_words_alone_are_grey_around_the_best() -> None:
-    figure = draw([line_result(cells(model__activation=[f"kind{place}" for place in range(12)]))], "curves")
+    figure = draw([line_result(cells(model__activation=[f"kind{place}" for place in range(14)]))], "curves")
 
-    assert legend_texts(figure) == ["best at the end: activation = kind0", "11 others"]
+    assert legend_texts(figure) == ["best at the end: activation = kind0", "13 others"]
 
 
 def test_many_runs_that_all_diverge_can_be_drawn() -> None:
-    figure = draw([objective_result(QUADRATIC, cells(np.linspace(0.0, 0.3, 12), (0.5,)))], "curves")
+    figure = draw([objective_result(QUADRATIC, cells(np.linspace(0.0, 0.3, 14), (0.5,)))], "curves")
 
     assert render(figure)
-    assert legend_texts(figure) == ["diverged: 12 of 12"]
+    assert legend_texts(figure) == ["diverged: 14 of 14"]
 
 
 def test_long_lines_are_thinned_and_keep_their_spikes() -> None:
