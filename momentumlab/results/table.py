@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.errors import ResultError
+from momentumlab.results.digits import is_quick, one_by_one, rows
 from momentumlab.text import shown
 
 Column = npt.NDArray[Any]
@@ -19,13 +20,7 @@ Column = npt.NDArray[Any]
 
 def texts(values: Column) -> list[str]:
     """The values of a column as they stand in a CSV file."""
-    if values.dtype.kind in "iub":
-        return [str(value) for value in values.tolist()]
-    if values.dtype.kind != "f":
-        return [str(value) for value in values]
-    # Python's repr is the shortest for float64; numpy's text is the shortest for any narrower dtype.
-    written = map(repr, values.tolist()) if values.dtype == np.float64 else values.astype(str).tolist()
-    return [text.removesuffix(".0") for text in written]
+    return one_by_one(values) if values.dtype.kind == "f" else [str(value) for value in values.tolist()]
 
 
 def joined(blocks: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
@@ -45,10 +40,11 @@ def joined(blocks: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
 
 def rows_text(columns: Mapping[str, Column], header: Sequence[str]) -> str:
     """Rows as CSV text, in the order of `header`; a column that is absent is `nan` throughout."""
-    count = len(next(iter(columns.values()), ()))
-    missing = ["nan"] * count
-    written = [texts(columns[name]) if name in columns else missing for name in header]
-    return "".join(",".join(row) + "\n" for row in zip(*written, strict=True))
+    missing = np.full(len(next(iter(columns.values()), ())), np.nan)
+    ordered = [columns.get(name, missing) for name in header]
+    if len(missing) and all(map(is_quick, ordered)):
+        return rows(ordered)
+    return "".join(",".join(row) + "\n" for row in zip(*map(texts, ordered), strict=True))
 
 
 def table_text(columns: Mapping[str, Sequence[Any]]) -> str:
