@@ -162,6 +162,8 @@ def setting(key: str, value: Value, text: str | None = None) -> str:
         return f"{text} form"
     if key == "backend":
         return f"backend {text}"
+    if key == "optimizer.path":
+        return safe(Path(str(value)).name)
     if key.endswith(" schedule"):
         return f"{symbol(key.removesuffix(' schedule'))} {text}"
     return f"{symbol(key)} = {text}"

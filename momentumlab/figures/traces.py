@@ -292,4 +292,4 @@ def _label(trace: Trace, keys: Sequence[str], texts: Mapping[str, Mapping[Value,
         if said.get(name) is not None and said.get(f"{name} schedule") == "constant":
             said[f"{name} schedule"] = None  # a number says it
     parts = [labels.setting(key, value, texts[key][value]) for key, value in said.items() if value is not None]
-    return ", ".join(parts)
+    return ", ".join(parts or [f"no {labels.symbol(key)}" for key in keys])
