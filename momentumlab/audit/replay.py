@@ -61,9 +61,8 @@ class Pairs:
     gap: str  # why some updates cannot be computed again; empty where all can
 
     @classmethod
-    def of(cls, cell: Cell, metrics: Columns) -> "Pairs":
-        """The pairs of a run."""
-        rows = np.flatnonzero(metrics["run"] == cell.run)
+    def of(cls, cell: Cell, rows: Rows, metrics: Columns) -> "Pairs":
+        """The pairs among the rows of a run, which are in the order of its steps."""
         steps = metrics["step"][rows]
         names = [name for name in metrics if name.startswith("theta_")] if len(rows) else []
         width = sum(not np.isnan(metrics[name][rows[0]]) for name in names)
@@ -76,6 +75,14 @@ class Pairs:
         before = np.where(steps[pairs] == 0, pairs, pairs - 1)
         gap = "" if width and len(pairs) == len(rows) - 1 else _gap(steps, width)
         return cls(cell, rows, width, rows[pairs], rows[pairs + 1], rows[before], updates, gap)
+
+
+def rows_of(cells: Sequence[Cell], metrics: Columns) -> list[Rows]:
+    """The rows of each cell's run by step, as places in the columns."""
+    order = np.lexsort((metrics["step"], metrics["run"]))
+    runs = [cell.run for cell in cells]
+    first, last = (np.searchsorted(metrics["run"][order], runs, side) for side in ("left", "right"))
+    return [order[start:end] for start, end in zip(first, last, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,9 @@ def lengths(cells: Sequence[Cell], metrics: Columns) -> Iterator[Deviation]:
         parts = [values for column, values in metrics.items() if column.startswith(f"{name}_") and values is not length]
         if parts:
             wrong = ~_is_length(length, np.array(parts), dtype) & ~np.isnan(parts[0])
-            yield from _deviation(f"{name}_norm", np.flatnonzero(wrong)[:1], _whole(parts), length, metrics)
+            yield from (
+                _deviation(f"{name}_norm", row, _whole(parts)[row], metrics) for row in np.flatnonzero(wrong)[:1]
+            )
 
 
 def _is_length(length: Numbers, parts: Numbers, dtype: str) -> npt.NDArray[np.bool_]:
@@ -175,10 +184,9 @@ def rates(run: Pairs, metrics: Columns) -> Iterator[Deviation]:
         return  # how long it was to be, which decides its schedule, cannot be told
     for name in ("gamma", "eta"):
         schedule = as_schedule(getattr(run.cell.experiment.optimizer, name), run.updates)
-        said = np.full(len(metrics[name]), np.nan)
-        said[run.rows] = [schedule(step) for step in metrics["step"][run.rows].tolist()]
-        wrong = run.rows[~np.equal(said, metrics[name])[run.rows] & ~np.isnan(said[run.rows])]
-        yield from _deviation(name, wrong[:1], said, metrics[name], metrics)
+        said = np.array([schedule(step) for step in metrics["step"][run.rows].tolist()])
+        wrong = np.flatnonzero((said != metrics[name][run.rows]) & ~np.isnan(said))
+        yield from (_deviation(name, run.rows[place], said[place], metrics) for place in wrong[:1])
 
 
 def _rounding(dtype: str) -> float:
@@ -213,16 +221,12 @@ def _first_apart(
     if len(pairs):
         pair = pairs[np.argmin(rows[pairs])]
         index = int(np.argmax(wrong[pair]))
-        column = f"{name}_{index}"
-        said = np.full(len(metrics[column]), np.nan)
-        said[rows[pair]] = expected[0][pair, index]
-        yield from _deviation(column, rows[[pair]], said, metrics[column], metrics)
+        yield _deviation(f"{name}_{index}", rows[pair], expected[0][pair, index], metrics)
 
 
-def _deviation(column: str, rows: Rows, expected: Numbers, got: Numbers, metrics: Columns) -> Iterator[Deviation]:
-    for row in rows:
-        run, step = int(metrics["run"][row]), int(metrics["step"][row])
-        yield Deviation(int(row), run, step, column, float(expected[row]), float(got[row]))
+def _deviation(column: str, row: int, expected: float, metrics: Columns) -> Deviation:
+    run, step, got = (metrics[name][row] for name in ("run", "step", column))
+    return Deviation(int(row), int(run), int(step), column, float(expected), float(got))
 
 
 def _given(name: str, runs: Sequence[Pairs], metrics: Columns, arrays: NumpyArrays) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from momentumlab.audit.replay import Deviation, Pairs, Replay, absent, lengths, rates, replayed
+from momentumlab.audit.replay import Deviation, Pairs, Replay, absent, lengths, rates, replayed, rows_of
 from momentumlab.audit.report import plain
 from momentumlab.errors import ConfigError, MomentumLabError, ResultError
 from momentumlab.experiment import Cell, expand, load, single
@@ -102,9 +102,9 @@ def _replays(
     together: dict[Any, list[Pairs]] = {}
     reasons: dict[str, int] = {}
     deviations = list(lengths(cells, metrics))
-    for cell in cells:
+    for cell, rows in zip(cells, rows_of(cells, metrics), strict=True):
         optimizer = cell.experiment.optimizer
-        pairs = Pairs.of(cell, metrics)
+        pairs = Pairs.of(cell, rows, metrics)
         deviations += rates(pairs, metrics)
         reason = _beyond_replay(optimizer, allow_code) or pairs.gap
         if reason:

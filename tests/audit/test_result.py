@@ -13,6 +13,7 @@ import momentumlab
 from momentumlab.audit.result import examine_result
 from momentumlab.errors import ResultError
 from momentumlab.results.manifest import manifest_text
+from momentumlab.results.reader import damages
 
 QUADRATIC = {"objective": {"kind": "quadratic", "eigenvalues": [1, 25]}, "train": {"steps": 12}}
 PROBLEMS = {
@@ -95,6 +96,8 @@ FILES = ["experiment.yaml", "manifest.json", "metrics.csv", "parameters.npz", "r
 
 def noticed(file):
     """Whether the audit names the file, in its report or because nothing can be read of it."""
+    if file.name != "manifest.json":
+        return any(file.name in damage for damage in damages(file.parent))  # which is where the audit begins
     try:
         return any(file.name in damage for damage in examine_result(file.parent).damages)
     except ResultError as error:

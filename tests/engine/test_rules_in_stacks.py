@@ -129,12 +129,12 @@ def test_every_rule_is_in_the_table():
 @pytest.mark.parametrize("row", RUNS)
 def test_a_run_has_the_same_bits_alone_in_a_stack_and_in_another_order(row, problem, dtype):
     forwards, backwards = everything(problem, dtype, False), everything(problem, dtype, True)
-    for number, section in enumerate(runs_of(row, problem)[:2]):
-        [(alone, status)] = trained(problem_of(problem, dtype), [section])
-        assert status == "finished"
-        assert len(alone["step"]) == STEPS + 1
-        assert_same_bits(forwards[row, number][0], alone)
-        assert_same_bits(backwards[row, number][0], alone)
+    number = int(dtype == "float64")  # of the two runs of a row one for each dtype
+    [(alone, status)] = trained(problem_of(problem, dtype), [runs_of(row, problem)[number]])
+    assert status == "finished"
+    assert len(alone["step"]) == STEPS + 1
+    assert_same_bits(forwards[row, number][0], alone)
+    assert_same_bits(backwards[row, number][0], alone)
     # Neither of them noticed the one that left the stack in the middle.
     assert forwards[row, 2][1] == backwards[row, 2][1] == "diverged"
     assert len(forwards[row, 2][0]["step"]) < STEPS

@@ -50,7 +50,9 @@ def write(empty_folder: Path) -> Any:
 # ---- messages -------------------------------------------------------------------------------------------------
 
 
-KINDS = "must be sgd, momentum, nesterov, ema, qhm, aggmo, signum, lion, file or a class of torch.optim such as Adam"
+OPTIMIZERS = (
+    "must be sgd, momentum, nesterov, ema, qhm, aggmo, signum, lion, file or a class of torch.optim such as Adam"
+)
 MESSAGES = {
     "optimizer: {gama: 1}": (
         "x.yaml:3:13: optimizer.gama: unknown key for momentum. Allowed: kind, form, backend, gamma, eta, "
@@ -59,7 +61,9 @@ MESSAGES = {
     "optimizer: {gamma: 1.2}": (
         "x.yaml:3:20: optimizer.gamma: got 1.2, must be in [0, 1): at 1 the velocity never decays; try 0.99"
     ),
-    "optimizer: {kind: nestrov}": (f"x.yaml:3:19: optimizer.kind: got 'nestrov', {KINDS}. Did you mean 'nesterov'?"),
+    "optimizer: {kind: nestrov}": (
+        f"x.yaml:3:19: optimizer.kind: got 'nestrov', {OPTIMIZERS}. Did you mean 'nesterov'?"
+    ),
     "optimizer: {lr: '0.1'}": "x.yaml:3:17: optimizer.eta: got '0.1', must be a number: take the quotes away",
     "optimizer: {lr: .nan}": "x.yaml:3:17: optimizer.eta: got nan, must be finite",
     "optimizer: {gamma: true}": "x.yaml:3:20: optimizer.gamma: got true, must be a number",
@@ -332,7 +336,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "gamma": ({"gamma": 1}, ["--gamma: got 1, must be in [0, 1): at 1 the velocity never decays; try 0.99"]),
     "section": (
         {"set": ["optimizer={kind: nestrov}"]},
-        [f"--set: optimizer.kind: got 'nestrov', {KINDS}. Did you mean 'nesterov'?"],
+        [f"--set: optimizer.kind: got 'nestrov', {OPTIMIZERS}. Did you mean 'nesterov'?"],
     ),
 }
 
