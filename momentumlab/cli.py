@@ -112,7 +112,7 @@ def run(
     from momentumlab.experiment import load, single
 
     for option, given in (("gamma", gamma), ("eta", eta), ("seed", seed)):
-        if given is not None and ("," in given or ".." in given):
+        if given is not None and ("," in given or ".." in given) and not given.startswith("{"):  # a schedule is one
             several = f"momentumlab sweep {safe(config)} --{option} {safe(given)}"
             raise ConfigError(f"--{option}: got {shown(given)}, and run takes one value. For several: {several}")
     experiment = load(config, gamma=gamma, eta=eta, seed=seed, set=settings)

@@ -1,6 +1,6 @@
 """What is said about a result: the article's lines for a run, a table for a sweep, rows for `show`. Numpy only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,9 +97,13 @@ def runs_rows(
     `best` keeps so many of the finished runs, those with the lowest loss: the test loss where there is one, else that
     over all training data, else the last one. `sort` orders by a column: numbers, then words, then what is missing.
     """
-    columns = ["result", *dict.fromkeys(name for result in results for name in result.runs)]
+    kinds = {_said(result.experiment, "optimizer.kind") for result in results}
+    told = [] if len(kinds) == 1 else ["optimizer.kind"]
+    columns = list(dict.fromkeys(["result", *_PLAIN, *told, *(name for result in results for name in result.runs)]))
     rows = [
-        {"result": result.name} | {name: values[index] for name, values in result.runs.items()}
+        {"result": result.name}
+        | {name: _said(result.experiment, name) for name in columns if "." in name}  # what is varied elsewhere
+        | {name: values[index] for name, values in result.runs.items()}
         for result in results
         for index in range(len(result.runs["run"]))
     ]
@@ -108,6 +112,14 @@ def runs_rows(
     if sort is not None:
         rows = sorted(rows, key=lambda row: _sortable(row.get(sort)))
     return rows, columns
+
+
+def _said(experiment: Mapping[str, Any], key: str) -> Any:
+    """What an experiment says of a dotted key; None where it says nothing."""
+    value: Any = experiment
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def telling(rows: Sequence[Row], columns: Sequence[str]) -> list[str]:

@@ -158,6 +158,13 @@ def test_show_ranks_and_sorts_the_runs(type_in):
     assert [row["gamma"] for row in json.loads(out)["runs"]] == [0.9]
 
 
+def test_show_says_which_optimizer_each_of_several_runs_used(type_in):
+    for kind in ("momentum", "lion"):
+        type_in("run", "ravine", "--set", f"optimizer.kind={kind}", "--set", "train.steps=5", "--no-plot")
+    _, out, _ = type_in("show", "--json")
+    assert sorted(run["optimizer.kind"] for run in json.loads(out)["runs"]) == ["lion", "momentum"]
+
+
 def test_show_refuses_an_unknown_column_with_the_nearest(type_in):
     type_in("run", "rosenbrock", "--no-plot")
     code, _, err = type_in("show", "--sort", "loss_lats")

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,20 @@ import pytest
 
 import momentumlab
 from momentumlab import cli
+from momentumlab.audit import examine, report
+from momentumlab.audit.result import examine_result
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import expand, load, parse
+from momentumlab.experiment.schema_optimizer import TORCH_CLASSES
+from momentumlab.optimizers.quasi_hyperbolic import READ, hyperparameters
+from momentumlab.optimizers.rules import RULES
 from momentumlab.problems.objectives import OBJECTIVES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXPERIMENTS = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+RULES_PAGE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+CHECK = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
 RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 
 # Sections that are shown by themselves are read together with these.
@@ -38,6 +46,10 @@ def blocks(language):
 def type_line(type_in, monkeypatch):
     """Type a line as a page shows it: (exit code, what it printed); 2>&1 adds what went to stderr."""
     monkeypatch.setattr(cli, "_pictures", lambda carried: [])  # only stderr names them, and drawing takes the most time
+    shutil.copytree(ROOT / "examples", "examples")
+    for block in blocks("python"):
+        if named := re.match(r"# (\w+\.py)\n", block.values[0]):
+            Path(named[1]).write_text(block.values[0], encoding="utf-8")
 
     def typed(command):
         _, *arguments = shlex.split(command.removesuffix("2>&1"))
@@ -98,6 +110,24 @@ def test_the_result_that_the_pages_name_is_the_one_that_the_default_sweep_leaves
     assert named == {result.name}
 
 
+def test_a_cell_that_was_altered_is_answered_as_shown(type_line):
+    type_line("momentumlab sweep")
+    (folder,) = Path("runs").iterdir()
+    table = (folder / "metrics.csv").read_text(encoding="utf-8")
+    (row,) = (line for line in table.splitlines() if line.startswith("2,40,"))
+    theta = row.split(",")[table.partition("\n")[0].split(",").index("theta_0")]
+    (folder / "metrics.csv").write_text(table.replace(row, row.replace(theta, "1.9")), encoding="utf-8")
+    code, printed = type_line(f"momentumlab check {folder}")
+    assert code == 1
+    assert re.sub(r"^", "    ", printed.strip(), flags=re.MULTILINE) in CHECK
+
+
+def test_the_rule_that_is_shown_is_the_one_of_the_example():
+    example = (ROOT / "examples" / "my_rule.py").read_text(encoding="utf-8")
+    for page in ("README.md", "README.zh.md", "docs/rules.md"):
+        assert example in (ROOT / page).read_text(encoding="utf-8")
+
+
 # ---- every key, every column -------------------------------------------------------------------------------
 
 
@@ -127,6 +157,38 @@ def test_every_kind_and_choice_is_explained(schema):
     choices = {word for part in schema for word in [part.get("const"), *part.get("enum", [])] if isinstance(word, str)}
     assert {"nesterov", "cross_entropy", "npz", "gelu", "forces", *OBJECTIVES} <= choices
     assert not not_in(EXPERIMENTS, choices)
+
+
+def test_every_rule_option_schedule_and_mapping_is_explained(schema):
+    schedules = {part["properties"]["schedule"]["const"] for part in schema if "schedule" in part.get("properties", {})}
+    mapped = {name for source in READ for name in (source, *hyperparameters(source))} - {"gamma", "eta"}
+    options = {"restart", "clip", "weight_decay", "decoupled", "dampening", "momentum_correction"}
+    names = {name.removeprefix("torch_") for name in RULES} | schedules | mapped | options
+    assert {"lion", "demon", "pid"} <= names
+    assert not [name for name in names if not re.search(rf"`{name}\b", RULES_PAGE)]
+
+
+def test_torchs_classes_stand_in_the_table_with_their_defaults():
+    rows = {row[0].strip("`"): row for row in map(cells, RULES_PAGE.splitlines()) if row[0].strip("`") in TORCH_CLASSES}
+    words = {"momentum": "`momentum`", "betas": "β₁", "": "none"}
+    assert rows == {
+        name: [f"`{name}`", words[its.gamma_argument], f"{its.gamma:g}" if its.gamma_argument else "", f"{its.eta:g}"]
+        for name, its in TORCH_CLASSES.items()
+    }
+
+
+def test_every_defect_and_every_key_of_a_check_is_explained(tmp_path):
+    defects = [value for name, value in vars(report).items() if name.isupper() and isinstance(value, str)]
+    shown = {row[0] for row in map(cells, CHECK.splitlines())}
+    assert len(defects) > len({report.UNKNOWN})
+    assert set(defects) - {report.UNKNOWN} <= shown
+    result = momentumlab.run("rosenbrock", set={"train.steps": 1}, runs=tmp_path)
+    assert not not_in(CHECK, {*examine("qhm").as_object(), *examine_result(result.folder).as_object()})
+
+
+def cells(line):
+    """The cells of a line of a table; of any other line the line itself."""
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 @pytest.mark.parametrize("kind", sorted(set(OBJECTIVES) - {"quadratic"}))

@@ -47,6 +47,12 @@ def ice(result):
     return [f"({rows['theta_0'][step]:.2f}, −{-rows['theta_1'][step]:.2f})" for step in (20, 40)]
 
 
+def rules(result):
+    updates = [f"{settled(result.rows(run))}" for run in (1, 2, 5, 4, 0)]
+    across = [f"−{-result.rows(run)['theta_1'].min():.2f}" for run in (1, 2, 4)]
+    return updates + across + [f"{result.rows(run)['distance'][-1]:.3f}" for run in (6, 7)]
+
+
 def last(result, column):
     return [result.rows(run)[column][-1] for run in result.runs["run"]]
 
@@ -65,6 +71,13 @@ MEASURED = {
         for text, loss in zip(("{:.3f}", "{:.3f}", "{:.1e}", "{:.1e}"), last(result, "loss"), strict=True)
     ],
     "schedule": lambda result: [furthest_apart(result)],
+    "forms": lambda result: [*(f"{loss:.3f}" for loss in last(result, "loss")[:2]), furthest_apart(result)],
+    "rules": rules,
+    "restart": lambda result: [f"{loss:.1e}" for loss in last(result, "loss")],
+    "noise_floor": lambda result: [
+        *(f"{loss:.2f}" for loss in last(result, "loss")),
+        f"{result.rows(1)['loss'][300:].max():.1f}",
+    ],
     "saddle": lambda result: [f"{first_beyond_one(result.rows(run))}" for run in (1, 2, 3)],
     "digits_softmax": lambda result: [percent(share) for share in result.runs["test_accuracy"]],
     "digits_mlp": lambda result: [percent(share) for share in result.runs["test_accuracy"]],
@@ -88,3 +101,11 @@ def test_a_shipped_experiment_answers_its_question_with_what_it_measures(name, t
     result = momentumlab.sweep(name, runs=tmp_path) if experiment.sweep else momentumlab.run(name, runs=tmp_path)
     for number in MEASURED[name](result):
         assert answer.count(number) >= 2, f"{number} is not in both languages"
+
+
+@pytest.mark.parametrize(("name", "run", "other"), [("rules", 1, 3), ("forms", 1, 2)])
+def test_two_rules_that_are_one_take_the_same_way_up_to_rounding(name, run, other, tmp_path):
+    result = momentumlab.sweep(name, runs=tmp_path)
+    for column in ("theta_0", "theta_1"):
+        # Each update rounds a handful of times by 1e-16 of θ, which is about 1.
+        np.testing.assert_allclose(result.rows(run)[column], result.rows(other)[column], rtol=0, atol=1e-13)

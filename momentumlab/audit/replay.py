@@ -3,6 +3,7 @@
 Every pair of rows is a run of a stack: from θ, ∇J and v of its first row the rule gives θ and v of its second.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,9 @@ from momentumlab.results.reader import Columns
 ROUNDINGS = 64
 """A recomputed number may differ by so many roundings of the largest term in its formula: the memory is read back from
 η·memory, and norms are summed in another order."""
+
+_VECTORS = ("theta", "gradient", "velocity")
+_VECTOR = re.compile(r"(?:theta|gradient|velocity)_(\d{1,6})", re.ASCII)
 
 Numbers = npt.NDArray[Any]
 Rows = npt.NDArray[np.intp]
@@ -48,6 +52,7 @@ class Pairs:
     """The rows of a run that are one step apart, as places in the columns of the metrics."""
 
     cell: Cell
+    rows: Rows  # all of the run's
     width: int  # parameters, as far as they were recorded
     first: Rows
     second: Rows
@@ -56,9 +61,8 @@ class Pairs:
     gap: str  # why some updates cannot be computed again; empty where all can
 
     @classmethod
-    def of(cls, cell: Cell, metrics: Columns) -> "Pairs":
-        """The pairs of a run."""
-        rows = np.flatnonzero(metrics["run"] == cell.run)
+    def of(cls, cell: Cell, rows: Rows, metrics: Columns) -> "Pairs":
+        """The pairs among the rows of a run, which are in the order of its steps."""
         steps = metrics["step"][rows]
         names = [name for name in metrics if name.startswith("theta_")] if len(rows) else []
         width = sum(not np.isnan(metrics[name][rows[0]]) for name in names)
@@ -70,7 +74,15 @@ class Pairs:
         pairs = known if width else known[:0]
         before = np.where(steps[pairs] == 0, pairs, pairs - 1)
         gap = "" if width and len(pairs) == len(rows) - 1 else _gap(steps, width)
-        return cls(cell, width, rows[pairs], rows[pairs + 1], rows[before], updates, gap)
+        return cls(cell, rows, width, rows[pairs], rows[pairs + 1], rows[before], updates, gap)
+
+
+def rows_of(cells: Sequence[Cell], metrics: Columns) -> list[Rows]:
+    """The rows of each cell's run by step, as places in the columns."""
+    order = np.lexsort((metrics["step"], metrics["run"]))
+    runs = [cell.run for cell in cells]
+    first, last = (np.searchsorted(metrics["run"][order], runs, side) for side in ("left", "right"))
+    return [order[start:end] for start, end in zip(first, last, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -112,7 +124,7 @@ def replayed(update: Update, runs: Sequence[Pairs], metrics: Columns) -> Replay:
     )
     theta, velocity = vectors("theta", second), vectors("velocity", second)
     largest = np.abs([before.theta, before.velocity, given["eta"] * before.gradient, velocity]).max(axis=0)
-    tolerance = ROUNDINGS * np.finfo(arrays.dtype).eps * largest
+    tolerance = _rounding(arrays.dtype) * largest + np.finfo(arrays.dtype).tiny
     with np.errstate(all="ignore"):
         after = list(_after(update, before, given, velocity, arrays))
     compared = (("theta", 0, theta), ("velocity", 1, velocity))
@@ -121,30 +133,64 @@ def replayed(update: Update, runs: Sequence[Pairs], metrics: Columns) -> Replay:
         for name, part, recorded in compared
         for deviation in _first_apart(name, [pair[part] for pair in after], recorded, tolerance, second, metrics)
     ]
-    return Replay(len(first), len(runs), _followed(runs[0]), (*_rates(runs, metrics), *deviations))
+    return Replay(len(first), len(runs), _followed(runs[0]), tuple(deviations))
 
 
-def lengths(metrics: Columns) -> Iterator[Deviation]:
+def absent(cells: Sequence[Cell], metrics: Columns) -> list[str]:
+    """The columns that an audit needs, and that the metrics of these cells do not have."""
+    indices = [int(index[1]) for name in metrics if (index := _VECTOR.fullmatch(name))]
+    needed = ["run", "step", "gradient_norm", "velocity_norm", "gamma", "eta"]
+    needed += [f"{vector}_{index}" for vector in _VECTORS for index in range(max(indices, default=-1) + 1)]
+    if any(cell.experiment.train.steps is None for cell in cells):
+        needed.append("epoch")
+    if any(getattr(cell.experiment.optimizer, "restart", None) == "function" for cell in cells):
+        needed.append("loss")
+    return [name for name in needed if name not in metrics]
+
+
+def lengths(cells: Sequence[Cell], metrics: Columns) -> Iterator[Deviation]:
     """Where the length of a recorded vector is not the recorded length; the first of each kind."""
+    dtypes = {cell.experiment.train.dtype for cell in cells}
+    dtype = "float32" if "float32" in dtypes else "float64"
     for name in ("gradient", "velocity"):
         length = metrics[f"{name}_norm"]
         parts = [values for column, values in metrics.items() if column.startswith(f"{name}_") and values is not length]
         if parts:
-            whole = np.sqrt(np.nansum(np.square(parts), axis=0))
-            # By the rounding of float32: the file does not say of which dtype a run was.
-            near = np.abs(whole - length) <= ROUNDINGS * np.finfo(np.float32).eps * whole
-            wrong = ~near & ~np.isnan(parts[0]) & np.isfinite(whole)
-            yield from _deviation(f"{name}_norm", np.flatnonzero(wrong)[:1], whole, length, metrics)
+            wrong = ~_is_length(length, np.array(parts), dtype) & ~np.isnan(parts[0])
+            yield from (
+                _deviation(f"{name}_norm", row, _whole(parts)[row], metrics) for row in np.flatnonzero(wrong)[:1]
+            )
 
 
-def _rates(runs: Sequence[Pairs], metrics: Columns) -> Iterator[Deviation]:
-    """Where the recorded γ or η is not what the experiment says for that update."""
-    for run in runs:
-        for name in ("gamma", "eta"):
-            said = np.full(len(metrics[name]), np.nan)
-            said[run.first] = _values([getattr(run.cell.experiment.optimizer, name)], [run], metrics)
-            wrong = run.first[~((said == metrics[name]) | np.isnan(said))[run.first]]
-            yield from _deviation(name, wrong[:1], said, metrics[name], metrics)
+def _is_length(length: Numbers, parts: Numbers, dtype: str) -> npt.NDArray[np.bool_]:
+    """(row,): whether this is the length of the vector whose parts, (parameter, row), stand beside it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = _whole(parts).astype(dtype)
+        near = np.abs(whole - length) <= _rounding(dtype) * whole + np.finfo(dtype).tiny
+    alike = np.isinf(whole) & ~np.isfinite(length) | np.isnan(length) & np.isnan(parts).any(axis=0)
+    close: npt.NDArray[np.bool_] = np.where(np.isfinite(whole), near, False) | alike
+    return close
+
+
+def _whole(parts: npt.ArrayLike) -> Numbers:
+    # Not by squares, which could vanish. A run with fewer parameters has nan in the others' columns.
+    lengths: Numbers = np.hypot.reduce(np.nan_to_num(parts, posinf=np.inf, neginf=-np.inf), axis=0)
+    return lengths
+
+
+def rates(run: Pairs, metrics: Columns) -> Iterator[Deviation]:
+    """Where the recorded γ or η of a run is not what the experiment says for that update; the first of each."""
+    if len(run.rows) < 2 and run.cell.experiment.train.steps is None:
+        return  # how long it was to be, which decides its schedule, cannot be told
+    for name in ("gamma", "eta"):
+        schedule = as_schedule(getattr(run.cell.experiment.optimizer, name), run.updates)
+        said = np.array([schedule(step) for step in metrics["step"][run.rows].tolist()])
+        wrong = np.flatnonzero((said != metrics[name][run.rows]) & ~np.isnan(said))
+        yield from (_deviation(name, run.rows[place], said[place], metrics) for place in wrong[:1])
+
+
+def _rounding(dtype: str) -> float:
+    return ROUNDINGS * float(np.finfo(dtype).eps)
 
 
 def _after(
@@ -168,23 +214,19 @@ def _first_apart(
     name: str, expected: Sequence[Numbers], recorded: Numbers, tolerance: Numbers, rows: Rows, metrics: Columns
 ) -> Iterator[Deviation]:
     """The first number, in the order of the file, that none of the expected ones comes near."""
-    near = [np.abs(one - recorded) <= tolerance for one in expected]
+    near = [(np.abs(one - recorded) <= tolerance) & np.isfinite(recorded) for one in expected]
     overflown = ~np.isfinite(expected[0]) & ~np.isfinite(recorded)
     wrong = ~(np.any(near, axis=0) | overflown)
     pairs = np.flatnonzero(wrong.any(axis=1))
     if len(pairs):
         pair = pairs[np.argmin(rows[pairs])]
         index = int(np.argmax(wrong[pair]))
-        column = f"{name}_{index}"
-        said = np.full(len(metrics[column]), np.nan)
-        said[rows[pair]] = expected[0][pair, index]
-        yield from _deviation(column, rows[[pair]], said, metrics[column], metrics)
+        yield _deviation(f"{name}_{index}", rows[pair], expected[0][pair, index], metrics)
 
 
-def _deviation(column: str, rows: Rows, expected: Numbers, got: Numbers, metrics: Columns) -> Iterator[Deviation]:
-    for row in rows:
-        run, step = int(metrics["run"][row]), int(metrics["step"][row])
-        yield Deviation(int(row), run, step, column, float(expected[row]), float(got[row]))
+def _deviation(column: str, row: int, expected: float, metrics: Columns) -> Deviation:
+    run, step, got = (metrics[name][row] for name in ("run", "step", column))
+    return Deviation(int(row), int(run), int(step), column, float(expected), float(got))
 
 
 def _given(name: str, runs: Sequence[Pairs], metrics: Columns, arrays: NumpyArrays) -> Any:
@@ -222,12 +264,12 @@ def _updates(cell: Cell, metrics: Columns, rows: Rows) -> int:
 def _memory_is_known(cell: Cell, steps: Numbers, updates: int) -> npt.NDArray[np.bool_]:
     """(step,): whether the memory after so many updates can be read from v; from η·memory not where η was 0."""
     optimizer, train = cell.experiment.optimizer, cell.experiment.train
-    known = np.ones(len(steps), np.bool_)
-    if isinstance(optimizer, RuleOptimizer) and optimizer.rule in RULES and RULES[optimizer.rule].eta_outside:
-        eta = as_schedule(optimizer.eta, updates)
-        before = np.array([eta(max(step - 1, 0)) for step in steps.tolist()], np.float64)
-        known = before >= np.finfo(train.dtype).tiny  # below, η and v have lost their digits
-    return known
+    rule = RULES.get(optimizer.rule) if isinstance(optimizer, RuleOptimizer) else None
+    if rule is None or not rule.eta_outside or rule.many:
+        return np.ones(len(steps), np.bool_)
+    eta = as_schedule(optimizer.eta, updates)
+    before = np.array([eta(max(step - 1, 0)) for step in steps.tolist()], np.float64)
+    return before >= np.finfo(train.dtype).tiny  # below that, η and v have lost their digits
 
 
 def _gap(steps: Numbers, width: int) -> str:

@@ -96,8 +96,8 @@ class Report:
             "weight_decay": self.weight_decay,
             "defects": [str(defect) for defect in self.defects],
             "step": self.step,
-            "expected": _plain(self.expected),
-            "got": _plain(self.got),
+            "expected": plain(self.expected),
+            "got": plain(self.got),
             "formula": None if self.parting else self.nearest.formula,
             "nearest": self.nearest.title,
             "gamma": self.gamma,
@@ -145,5 +145,6 @@ def _told(defect: Defect) -> list[str]:
     return lines
 
 
-def _plain(value: float | None) -> float | str | None:
+def plain(value: float | None) -> float | str | None:
+    """A number as JSON can hold it: one that is not finite becomes its name."""
     return value if value is None or math.isfinite(value) else str(value)

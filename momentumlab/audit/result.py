@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from momentumlab.audit.replay import Deviation, Pairs, Replay, lengths, replayed
-from momentumlab.errors import MomentumLabError
+from momentumlab.audit.replay import Deviation, Pairs, Replay, absent, lengths, rates, replayed, rows_of
+from momentumlab.audit.report import plain
+from momentumlab.errors import ConfigError, MomentumLabError, ResultError
 from momentumlab.experiment import Cell, expand, load, single
 from momentumlab.experiment.schema_optimizer import FileOptimizer, Optimizer, RuleOptimizer
 from momentumlab.optimizers.code import allowed
 from momentumlab.optimizers.updates import setting, shape_of, update_of
-from momentumlab.results.reader import Columns, damages, read
+from momentumlab.results.manifest import is_as_written
+from momentumlab.results.reader import Columns, Result, damages, read
 from momentumlab.text import safe
 
 
@@ -39,8 +41,8 @@ class ResultReport:
             "run": first and first.run,
             "step": first and first.step,
             "column": first and first.column,
-            "expected": first and first.expected,
-            "got": first and first.got,
+            "expected": first and plain(first.expected),
+            "got": first and plain(first.got),
             "checked": list(self.checked),
             "unchecked": list(self.unchecked),
         }
@@ -59,38 +61,51 @@ def examine_result(folder: Path, allow_code: Collection[str] = ()) -> ResultRepo
     read at all.
     """
     damaged = damages(folder)
+    whole = is_as_written((folder / "manifest.json").read_bytes().decode("utf-8"))
+    if whole is False:
+        damaged.insert(0, f"{safe(folder / 'manifest.json')}: not as it was written (its own checksum differs)")
     try:
-        result = read(folder)
+        result, cells = _opened(folder)
     except MomentumLabError as error:
         if not damaged:
             raise
         return ResultReport(safe(folder), (), (), (*damaged, str(error)), None)
-    files = len(result.manifest.get("files", {}))
-    checked = [f"{files} files are as they were written (SHA-256)"] if files and not damaged else []
-    unchecked = [] if files else ["the files: they have no checksums before the result is finished"]
-    replays, reasons = _replays(_cells(folder), result.metrics, allow_code)
+    files = len(result.manifest.get("files", {})) + bool(whole)
+    ended = result.finished and not damaged
+    checked = [f"{files} files are as they were written (SHA-256)"] if ended else []
+    unchecked = [] if result.finished else ["the files: they have no checksums before the result is finished"]
+    replays, deviations, reasons = _replays(cells, result.metrics, allow_code)
     checked += [str(replay) for replay in replays]
     unchecked += [f"{_runs(count)}: {reason}" for reason, count in reasons.items()]
-    deviations = [*lengths(result.metrics), *(deviation for replay in replays for deviation in replay.deviations)]
     first = min(deviations, key=lambda deviation: deviation.row, default=None)
     unchecked.append("losses and gradients are taken as they were recorded")
     return ResultReport(safe(folder), tuple(checked), tuple(unchecked), tuple(damaged), first)
 
 
-def _cells(folder: Path) -> tuple[Cell, ...]:
-    experiment = load(folder / "experiment.yaml")
-    return (expand(experiment) if experiment.sweep else single(experiment)).cells
+def _opened(folder: Path) -> tuple[Result, tuple[Cell, ...]]:
+    """The result and its cells. Raises ResultError, also for what would be the user's mistake in a file of his own."""
+    try:
+        result, experiment = read(folder), load(folder / "experiment.yaml")
+        cells = (expand(experiment) if experiment.sweep else single(experiment)).cells
+    except ConfigError as error:
+        raise ResultError(str(error)) from None
+    if missing := absent(cells, result.metrics):
+        raise ResultError(f"{safe(folder / 'metrics.csv')}:1: the columns {', '.join(missing)} are missing.")
+    return result, cells
 
 
 def _replays(
     cells: Sequence[Cell], metrics: Columns, allow_code: Collection[str]
-) -> tuple[list[Replay], dict[str, int]]:
-    """A replay of all runs with one update and equally many parameters; and how often a run was left out, by reason."""
+) -> tuple[list[Replay], list[Deviation], dict[str, int]]:
+    """A replay of all runs with one update and equally many parameters, every deviation, and how often a run was left
+    out, by reason."""
     together: dict[Any, list[Pairs]] = {}
     reasons: dict[str, int] = {}
-    for cell in cells:
+    deviations = list(lengths(cells, metrics))
+    for cell, rows in zip(cells, rows_of(cells, metrics), strict=True):
         optimizer = cell.experiment.optimizer
-        pairs = Pairs.of(cell, metrics)
+        pairs = Pairs.of(cell, rows, metrics)
+        deviations += rates(pairs, metrics)
         reason = _beyond_replay(optimizer, allow_code) or pairs.gap
         if reason:
             reasons[reason] = reasons.get(reason, 0) + 1
@@ -99,7 +114,8 @@ def _replays(
             shapes = tuple(shape_of(setting(optimizer, name)) for name in update.rule.hyperparameters)
             key = (update, shapes, pairs.width, cell.experiment.train.dtype)
             together.setdefault(key, []).append(pairs)
-    return [replayed(key[0], runs, metrics) for key, runs in together.items()], reasons
+    replays = [replayed(key[0], runs, metrics) for key, runs in together.items()]
+    return replays, deviations + [deviation for replay in replays for deviation in replay.deviations], reasons
 
 
 def _beyond_replay(optimizer: Optimizer, allow_code: Collection[str]) -> str:

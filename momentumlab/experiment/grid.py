@@ -78,7 +78,7 @@ def expand(
     kept, notes = _merged(_cells(experiment, _combinations(axes, zipped)))
     dropped = [key for key in sweep if key != "zip" and key not in {key for key, _ in options.values()}]
     if options and dropped:
-        notes.insert(0, f"the axes given take the place of the sweep section: {', '.join(dropped)} is left aside")
+        notes.insert(0, f"the axes given take the place of the sweep section, without its {', '.join(dropped)}")
     if any(axis.key == "seed" for axis in axes) and not any(_seed_decides(cell.experiment) for cell in kept):
         notes.append(
             "the seed decides nothing here (fixed start, no minibatches, no noise): all seeds give the same numbers"

@@ -1,6 +1,8 @@
 """The optimizer section: a kind of its own for every rule, so that each knows exactly the keys that it has."""
 
 import math
+from collections.abc import Collection
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -383,14 +385,16 @@ def _momentum_unless_said(section: Any) -> Any:
 AnyOptimizer = Annotated[Optimizer, Field(discriminator="kind"), BeforeValidator(_momentum_unless_said)]
 
 
-def keys_of(kind: object) -> frozenset[str]:
+def keys_of(kind: object) -> Collection[str]:
     """The keys that an optimizer of this kind has; of an unknown kind, none."""
-    return frozenset(field for section in _sections(kind) for field in section.model_fields)
+    section = _by_kind().get(str(kind))
+    return section.model_fields.keys() if section else ()
 
 
 def backends_of(kind: object) -> tuple[str, ...]:
     """The backends that an optimizer of this kind can have."""
-    return tuple(name for section in _sections(kind) for name in get_args(section.model_fields["backend"].annotation))
+    section = _by_kind().get(str(kind))
+    return get_args(section.model_fields["backend"].annotation) if section else ()
 
 
 def has_gamma(kind: object) -> bool:
@@ -398,8 +402,10 @@ def has_gamma(kind: object) -> bool:
     return kind != "sgd" and "gamma" in keys_of(kind)
 
 
-def _sections(kind: object) -> list[type[Section]]:
-    return [section for section in get_args(Optimizer) if kind in get_args(section.model_fields["kind"].annotation)]
+@cache
+def _by_kind() -> dict[str, type[Section]]:
+    sections = get_args(Optimizer)
+    return {kind: section for section in sections for kind in get_args(section.model_fields["kind"].annotation)}
 
 
 def _is_share(number: Any) -> bool:

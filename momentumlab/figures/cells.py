@@ -96,8 +96,7 @@ def _final(trace: Trace, metric: str) -> float:
     """The last number of a run that did not fail, nan where it has none."""
     if metric not in trace.columns or trace.status in {"failed", "interrupted"}:
         return np.nan
-    values = trace.column(metric)
-    values = values[np.isfinite(values)]
+    values = trace.course("step", metric)[1]
     return float(values[-1]) if len(values) else np.nan
 
 

@@ -41,7 +41,7 @@ def _changes(runs: Sequence[Trace]) -> bool:
 
 
 def _is_grid(runs: Sequence[Trace]) -> bool:
-    """Whether two numeric settings make a grid of which at least half the cells were run."""
+    """Whether two numeric settings make a grid of which more than half of the cells were run."""
     try:
         x, y, _ = cells.axes_keys(runs)
     except ConfigError:
@@ -50,7 +50,7 @@ def _is_grid(runs: Sequence[Trace]) -> bool:
         return False
     columns, rows = ({trace.settings.get(key) for trace in runs} for key in (x, y))
     pairs = {(trace.settings.get(x), trace.settings.get(y)) for trace in runs}
-    return 2 * len(pairs) >= len(columns) * len(rows)
+    return 2 * len(pairs) > len(columns) * len(rows)
 
 
 def _has_landscape(results: Sequence["Result"], runs: Sequence[Trace]) -> bool:

@@ -23,7 +23,7 @@ from momentumlab.figures.series import (
     thinned,
     visible,
 )
-from momentumlab.figures.traces import Trace, families, having, traces
+from momentumlab.figures.traces import EPOCH_MEANS, Trace, families, having, traces
 from momentumlab.text import nearest, shown
 
 if TYPE_CHECKING:
@@ -48,7 +48,12 @@ def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", tit
     reach = limits(lines, metric)
     head = words.head(results, keys, every, runs, missing=metric, title=title)
     count = len(crowd.panels(keys, lines)) if len(lines) > MANY else 1
-    reading = [*_seed_notes(lines), *_cut_notes(reach), *([crowd.NOTE] if count > 1 else [])]
+    reading = [
+        *([EPOCH_MEANS] if any(trace.by_epochs(metric) for trace in runs) else []),
+        *_seed_notes(lines),
+        *_cut_notes(reach),
+        *([crowd.NOTE] if count > 1 else []),
+    ]
     figure = style.canvas(head.title, head.notes(*reading))
     every_axes = style.panels(figure, count)
     for axes in every_axes:

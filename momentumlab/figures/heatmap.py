@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from momentumlab.figures import cells, labels, legends, style, words
 from momentumlab.figures.cells import Table
 from momentumlab.figures.labels import Value
-from momentumlab.figures.traces import Trace, having, traces
+from momentumlab.figures.traces import EPOCH_MEANS, Trace, having, traces
 
 if TYPE_CHECKING:
     from momentumlab.results.reader import Result
@@ -39,7 +39,7 @@ def draw(results: Sequence["Result"], metric: str = "loss", title: str | None = 
     tables = cells.tables(every, (x_key, y_key), rest, metric)
     norm = _norm(tables, every, metric)
     head = words.head(results, [x_key, y_key, *rest], every, every, missing=metric, title=title)
-    figure = style.canvas(head.title, head.notes(*_seed_notes(every)))
+    figure = style.canvas(head.title, head.notes(*_seed_notes(every), *_mean_notes(every, metric)))
     panels = style.panels(figure, len(tables))
     colours = colormaps["viridis_r" if labels.higher_is_better(metric) else "viridis"]
     for axes, table in zip(panels, tables, strict=True):
@@ -186,6 +186,10 @@ def _best_words(table: Table, row: int, column: int, pair: tuple[str, str], *, m
     settings = ", ".join(labels.setting(key, value) for key, value in chosen.items())
     value = labels.number(float(table.values[row, column]), 3)
     return f"best: {f'{table.name}, ' if table.name else ''}{settings}, {labels.metric_name(metric)} {value}"
+
+
+def _mean_notes(runs: Sequence[Trace], metric: str) -> list[str]:
+    return [f"{EPOCH_MEANS}, here of the last"] if any(trace.by_epochs(metric) for trace in runs) else []
 
 
 def _seed_notes(runs: Sequence[Trace]) -> list[str]:

@@ -55,7 +55,8 @@ _RULES = {
     "file": "own rule",
 }
 _SYMBOLS = {"gamma": "γ", "eta": "η", "form": "form", "backend": "backend", "rule": "rule"} | {
-    f"optimizer.{key}": symbol for key, symbol in (("nu", "ν"), ("beta1", "β₁"), ("gammas", "γ"), ("weight_decay", "λ"))
+    f"optimizer.{key}": symbol
+    for key, symbol in (("nu", "ν"), ("beta1", "β₁"), ("gammas", "γᵢ"), ("weight_decay", "λ"))
 }
 _MODELS = {"linear": "linear regression", "softmax": "softmax regression", "mlp": "neural network"}
 _DATA = {"line": "a noisy line", "moons": "two moons", "digits": "handwritten digits"}
@@ -162,6 +163,8 @@ def setting(key: str, value: Value, text: str | None = None) -> str:
         return f"{text} form"
     if key == "backend":
         return f"backend {text}"
+    if key == "optimizer.path":
+        return safe(Path(str(value)).name)
     if key.endswith(" schedule"):
         return f"{symbol(key.removesuffix(' schedule'))} {text}"
     return f"{symbol(key)} = {text}"

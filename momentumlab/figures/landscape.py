@@ -116,12 +116,24 @@ def _paths(figure: Figure, axes: Axes, keys: Sequence[str], groups: Sequence[Fam
         {"color": look.colour, "linewidth": 0.9} if small else marks.line(look, long=far > _LONG)
         for look, far in zip(drawn, lengths, strict=True)
     ]
-    for order, place in enumerate(np.argsort(lengths)[::-1]):
+    from_below = np.argsort(lengths, kind="stable")[::-1]
+    for order, place in enumerate(from_below):
+        if not small:  # where paths lie on each other the lower one is wider, so both are seen
+            covered = sum(_coincide(groups[place], groups[above], box) for above in from_below[order + 1 :])
+            lines[place]["linewidth"] += 2.4 * covered
         for trace in groups[place].traces:
             _path(axes, trace, lines[place] | {"zorder": 2 + order / len(groups)}, box, small=small)
     if scale:
         scale.bar(figure, axes)
     return lines
+
+
+def _coincide(one: Family, other: Family, box: Box) -> bool:
+    paths = [box.near(path(family.traces[0], 2)) for family in (one, other)]
+    if len(paths[0]) != len(paths[1]):
+        return False
+    apart = np.abs(paths[0] - paths[1]) / (np.array(box.high) - np.array(box.low))
+    return bool(apart.max() < 0.004)
 
 
 def _seen(trace: Trace, box: Box) -> Numbers:

@@ -31,7 +31,7 @@ class Look:
 def looks(keys: Sequence[str], families: Sequence[Family]) -> list[Look]:
     """A look for each family: colour by the leading setting, dash and marker by the others, or one by one."""
     leading = leading_key(keys, families)
-    colours = _colours(leading, families)
+    colours = _by_schedule(keys, families) or _colours(leading, families)
     rest = [key for key in keys if key != leading]
     told = len(set(colours)) == len(families)  # by colour alone: then dash and marker tell them once more
     names = [
@@ -65,6 +65,13 @@ def _colours(leading: str | None, families: Sequence[Family]) -> list[Colour]:
         return [scale.colour(float(value or 0.0)) for value in values]
     order = list(dict.fromkeys(values))
     return [style.PALETTE[order.index(value) % len(style.PALETTE)] for value in values]
+
+
+def _by_schedule(keys: Sequence[str], families: Sequence[Family]) -> list[Colour]:
+    """A colour for each family where schedules tell them apart: their γ and η are mostly alike."""
+    if not any(key.endswith(" schedule") for key in keys) or len(families) > len(style.PALETTE):
+        return []
+    return list(style.PALETTE[: len(families)])
 
 
 def _rule_colours(rules: Sequence[str]) -> list[Colour]:

@@ -16,6 +16,7 @@ from momentumlab.figures.curves import AXES, SPARSE, check_x
 from momentumlab.figures.labels import Value
 from momentumlab.figures.looks import Look, Scale
 from momentumlab.figures.series import thinned
+from momentumlab.figures.style import Colour
 from momentumlab.figures.traces import Numbers, Trace, differing, is_number, traces
 
 if TYPE_CHECKING:
@@ -122,12 +123,14 @@ def _named(name: str, schedule: Mapping[str, Any], course: Course) -> str:
 
 
 def _looks(courses: Mapping[str, Sequence[Course]]) -> dict[str, list[Look]]:
-    """A look for every line, by the runs that follow it; where γ never changes its values keep their own colours."""
+    """A look for every line, by the runs that follow it; where γ never changes its values keep their own."""
     order = list(dict.fromkeys(frozenset(line.runs) for lines in courses.values() for line in lines))
 
     def look(line: Course, own: bool) -> Look:
         rank = order.index(frozenset(line.runs))
-        colour = style.gamma_colour(float(line.y[0])) if own else style.PALETTE[rank % len(style.PALETTE)]
+        colour: Colour = style.PALETTE[rank % len(style.PALETTE)]
+        if own:  # a single γ is of all runs, and has no colour that stands for some of them
+            colour = style.gamma_colour(float(line.y[0])) if len(courses["gamma"]) > 1 else style.QUIET
         return Look(colour, style.DASHES[rank % len(style.DASHES)], style.MARKERS[rank % len(style.MARKERS)])
 
     return {name: [look(line, _own_colours(name, lines)) for line in lines] for name, lines in courses.items()}
@@ -171,9 +174,14 @@ def _few(axes: Axes, lines: Sequence[Course], looks: Sequence[Look], *, inside: 
     for place, (line, look) in enumerate(zip(lines, looks, strict=True)):
         marker = {"marker": look.marker, "markersize": 6} if sparse and not line.flat else {}
         looked: dict[str, Any] = {"color": look.colour, "linestyle": look.dash, "linewidth": 2.4} | marker
-        axes.plot(*thinned(line.x, line.y), zorder=2.0 + 0.01 * place, **looked)
+        axes.plot(*thinned(line.x, line.y), zorder=2.0 + 0.01 * place, drawstyle=_drawn(line), **looked)
         handles.append(Line2D([], [], **looked))
     return (legends.inside if inside else legends.beside)(axes, handles, [line.text for line in lines])
+
+
+def _drawn(line: Course) -> str:
+    """Stairs where most numbers are those of the step before: each holds until the next."""
+    return "steps-post" if len(line.y) > 1 and bool(np.mean(np.diff(line.y) == 0) > 0.5) else "default"
 
 
 def _many(figure: Figure, axes: Axes, name: str, lines: Sequence[Course]) -> None:

@@ -32,7 +32,7 @@ class Series:
 
 def series(family: Family, x: str, metric: str) -> Series | None:
     """The line of a family, or None when it has no finite value."""
-    lines = [(trace, *trace.along(x, metric)) for trace in family.traces]
+    lines = [(trace, *trace.course(x, metric)) for trace in family.traces]
     lines = [line for line in lines if len(line[1])]
     if not lines:
         return None

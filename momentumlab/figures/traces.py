@@ -26,6 +26,8 @@ _RENAMED = {"optimizer.kind": "rule", "optimizer.form": "form", "optimizer.backe
 _NOT_THE_TRAINING = {"name", "record", "sweep", "train.device", "train.threads"}
 _ORDER = ("rule", "form", "backend", "gamma", "gamma schedule", "eta", "eta schedule")
 _NOT_METRICS = {"run", "step", "epoch"}
+_ENOUGH = 4  # rows in an epoch of which a mean is taken
+EPOCH_MEANS = "loss: the mean of each epoch's minibatches"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,29 @@ class Trace:
         across, values = self.column(x), self.column(metric)
         kept = np.isfinite(values) & np.isfinite(across)
         return across[kept], values[kept]
+
+    def course(self, x: str, metric: str) -> tuple[Numbers, Numbers]:
+        """x and metric as they are drawn: `along`, but of the losses of minibatches the mean of every epoch.
+
+        What a single minibatch says is mostly noise. Where a run broke off its last loss stays, as it was.
+        """
+        across, values = self.along(x, metric)
+        if not self.by_epochs(metric):
+            return across, values
+        numbers = np.floor(self.along("epoch", metric)[0])
+        ends = not self.broken and numbers[-1] > numbers[-2]  # the batch that would come next
+        across, values, numbers = (part[: len(part) - ends] for part in (across, values, numbers))
+        _, of, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+        means = [np.bincount(of, part) / counts for part in (across, values)]
+        last = [across[-1:], values[-1:]] if self.broken else [across[:0], values[:0]]
+        return np.append(means[0], last[0]), np.append(means[1], last[1])
+
+    def by_epochs(self, metric: str) -> bool:
+        """Whether the metric is the loss of minibatches, of which enough were recorded in an epoch for a mean."""
+        if metric != "loss" or self.settings.get("train.batch_size", "full") == "full":
+            return False
+        epochs = self.along("epoch", metric)[0] if "epoch" in self.columns else np.empty(0)
+        return len(epochs) > _ENOUGH * max(float(epochs[-1]), 1.0) if len(epochs) > 1 else False
 
     @property
     def broken(self) -> bool:
@@ -291,5 +316,12 @@ def _label(trace: Trace, keys: Sequence[str], texts: Mapping[str, Mapping[Value,
     for name in ("gamma", "eta"):
         if said.get(name) is not None and said.get(f"{name} schedule") == "constant":
             said[f"{name} schedule"] = None  # a number says it
-    parts = [labels.setting(key, value, texts[key][value]) for key, value in said.items() if value is not None]
-    return ", ".join(parts)
+    parts = [
+        # γ = 0.9, Demon: not the symbol twice
+        texts[key][value]
+        if said.get(key.removesuffix(" schedule")) is not None and key.endswith(" schedule")
+        else labels.setting(key, value, texts[key][value])
+        for key, value in said.items()
+        if value is not None
+    ]
+    return ", ".join(parts or [f"no {labels.symbol(key)}" for key in keys])

@@ -102,7 +102,7 @@ def rule_of(function: object, source: str, arguments: Mapping[str, Any]) -> File
 
 
 def as_column(value: object, runs: int) -> object:
-    """A hyperparameter as a rule gets it in a stack: a number as (run, 1), a list of them so, anything else as it is."""
+    """A hyperparameter as a rule gets it in a stack: a number as (run, 1), so each of a list, a word as it is."""
     if isinstance(value, list | tuple):
         return [as_column(element, runs) for element in value]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)

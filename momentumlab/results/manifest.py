@@ -1,5 +1,6 @@
 """manifest.json: where a result comes from, and whether it is whole."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -45,7 +46,24 @@ def ended(manifest: Mapping[str, Any], state: str, checksums: Mapping[str, str])
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
-    """The manifest as it stands in its file."""
+    """The manifest as it stands in its file: its own checksum comes last."""
+    own = hashlib.sha256(_json(manifest).encode(errors="surrogatepass")).hexdigest()
+    return _json({**manifest, "checksum": own})
+
+
+def is_as_written(text: str) -> bool | None:
+    """Whether a manifest's text is what was written, to the byte; None where it holds no checksum of its own.
+
+    Raises ValueError where it is no JSON.
+    """
+    manifest = json.loads(text)
+    last = next(reversed(manifest))
+    if last in ("started", "ended"):
+        return None
+    return text == manifest_text({name: value for name, value in manifest.items() if name != last})
+
+
+def _json(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n"
 
 

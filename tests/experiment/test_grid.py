@@ -272,8 +272,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bad cells": (
         {"gamma": "0,0.5", "vary": {"optimizer": "{kind: sgdd},{lr: 0}"}},
-        "with optimizer={'kind': 'sgdd'}: optimizer.kind: got 'sgdd', must be sgd, momentum, nesterov, ema, qhm, aggmo, "
-        "signum, lion, file or a class of torch.optim such as Adam. Did you mean 'sgd'?\n"
+        "with optimizer={'kind': 'sgdd'}: optimizer.kind: got 'sgdd', must be sgd, momentum, nesterov, ema, qhm, "
+        "aggmo, signum, lion, file or a class of torch.optim such as Adam. Did you mean 'sgd'?\n"
         "with optimizer={'eta': 0}: optimizer.eta: got 0, must be greater than 0: η is the length of a step; try 0.01",
     ),
 }

@@ -50,6 +50,9 @@ def write(empty_folder: Path) -> Any:
 # ---- messages -------------------------------------------------------------------------------------------------
 
 
+OPTIMIZERS = (
+    "must be sgd, momentum, nesterov, ema, qhm, aggmo, signum, lion, file or a class of torch.optim such as Adam"
+)
 MESSAGES = {
     "optimizer: {gama: 1}": (
         "x.yaml:3:13: optimizer.gama: unknown key for momentum. Allowed: kind, form, backend, gamma, eta, "
@@ -59,7 +62,7 @@ MESSAGES = {
         "x.yaml:3:20: optimizer.gamma: got 1.2, must be in [0, 1): at 1 the velocity never decays; try 0.99"
     ),
     "optimizer: {kind: nestrov}": (
-        "x.yaml:3:19: optimizer.kind: got 'nestrov', must be sgd, momentum, nesterov, ema, qhm, aggmo, signum, lion, file or a class of torch.optim such as Adam. Did you mean 'nesterov'?"
+        f"x.yaml:3:19: optimizer.kind: got 'nestrov', {OPTIMIZERS}. Did you mean 'nesterov'?"
     ),
     "optimizer: {lr: '0.1'}": "x.yaml:3:17: optimizer.eta: got '0.1', must be a number: take the quotes away",
     "optimizer: {lr: .nan}": "x.yaml:3:17: optimizer.eta: got nan, must be finite",
@@ -72,8 +75,8 @@ MESSAGES = {
         "x.yaml:3:18: optimizer.eta.at: missing\nx.yaml:3:18: optimizer.eta.factor: missing"
     ),
     "optimizer: {eta: {schedule: demon, value: 1}}": (
-        "x.yaml:3:29: optimizer.eta.schedule: got 'demon', must be constant, step, linear, cosine, exponential, list or "
-        "one_cycle"
+        "x.yaml:3:29: optimizer.eta.schedule: got 'demon', must be constant, step, linear, cosine, exponential, list "
+        "or one_cycle"
     ),
     "optimizer: {kind: momentum, backend: torch, restart: function}": (
         "x.yaml:3:54: optimizer.restart: torch.optim.SGD does not have it: take backend scratch"
@@ -333,7 +336,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "gamma": ({"gamma": 1}, ["--gamma: got 1, must be in [0, 1): at 1 the velocity never decays; try 0.99"]),
     "section": (
         {"set": ["optimizer={kind: nestrov}"]},
-        ["--set: optimizer.kind: got 'nestrov', must be sgd, momentum, nesterov, ema, qhm, aggmo, signum, lion, file or a class of torch.optim such as Adam. Did you mean 'nesterov'?"],
+        [f"--set: optimizer.kind: got 'nestrov', {OPTIMIZERS}. Did you mean 'nesterov'?"],
     ),
 }
 

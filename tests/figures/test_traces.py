@@ -3,7 +3,7 @@
 import numpy as np
 
 from momentumlab.figures.looks import Scale, bar_key, leading_key, looks
-from momentumlab.figures.traces import differing, families, settings, traces
+from momentumlab.figures.traces import Trace, differing, families, gamma_leads, settings, traces
 from tests.figures.simulated import cells, line_result
 
 SCHEDULE = {"schedule": "step", "value": 0.01, "factor": 0.1, "at": [3, 9]}
@@ -105,3 +105,35 @@ def test_the_values_of_a_colour_bar_do_not_touch() -> None:
     gaps = np.diff([scale.position(value) for value in kept])
     assert gaps.min() >= 1 / 12 - 1e-9
     assert kept[0] == 0.0
+
+
+def minibatches(losses, steps_per_epoch, status="finished"):
+    """A run that recorded every minibatch."""
+    steps = np.arange(len(losses))
+    columns = {"step": steps, "epoch": steps / steps_per_epoch, "loss": np.array(losses, float)}
+    return Trace("made up", 0, {"train.batch_size": 10}, status, columns, steps)
+
+
+def test_of_the_losses_of_minibatches_the_mean_of_each_epoch_is_drawn():
+    # Two epochs of five, and the batch that would come next.
+    x, y = minibatches([5, 4, 3, 2, 1, 3, 3, 3, 3, 8, 100], 5).course("step", "loss")
+    assert (x.tolist(), y.tolist()) == ([2, 7], [3, 4])
+
+
+def test_where_a_run_broke_off_its_last_loss_is_drawn_too():
+    x, y = minibatches([5, 4, 3, 2, 1, 30, 1e9], 5, "diverged").course("step", "loss")
+    assert (x[-1], y[-1]) == (6, 1e9)
+    assert (x[0], y[0]) == (2, 3)
+
+
+def test_with_few_rows_in_an_epoch_every_loss_is_drawn():
+    x, y = minibatches([5, 4, 3, 2, 1, 0], 2).course("step", "loss")
+    assert y.tolist() == [5, 4, 3, 2, 1, 0]
+    assert x.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_rules_lead_a_legend_where_each_has_its_own_gamma_and_gamma_where_it_varies_more():
+    rules = [{"rule": "sgd", "gamma": 0.0}, {"rule": "momentum", "gamma": 0.9}, {"rule": "lion", "gamma": 0.99}]
+    assert not gamma_leads(rules)
+    assert not gamma_leads([*rules, {"rule": "aggmo", "gamma": None}])
+    assert gamma_leads([{"rule": rule, "gamma": gamma} for rule in ("momentum", "nesterov") for gamma in (0.5, 0.9)])

@@ -124,7 +124,7 @@ def test_the_classical_form_is_the_classical_rule_to_the_bit_also_when_eta_falls
     optimizer = momentumlab.Momentum(ours, lr=0.1, momentum=gamma, nesterov=kind == "nesterov", form="classical")
     mine = train(optimizer, ours, lr=falling)
     settings = [(gamma, falling(step)) for step in range(30)]
-    assert_same_bits(mine, follow_the_rule(RULES[kind, "classical"], parameters(dtype), settings))
+    assert_same_bits(mine, follow_the_rule(RULES[kind], parameters(dtype), settings))
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -134,7 +134,7 @@ def test_the_classical_form_is_the_classical_rule_also_when_gamma_starts_from_ze
     for step, gamma in enumerate(gammas):
         optimizer.param_groups[0]["momentum"] = gamma
         mine = train(optimizer, ours, 1, start=step)
-    rule = RULES["nesterov" if nesterov else "momentum", "classical"]
+    rule = RULES["nesterov" if nesterov else "momentum"]
     assert_same_bits(mine, follow_the_rule(rule, parameters(), [(gamma, 0.1) for gamma in gammas]))
 
 

@@ -110,7 +110,7 @@ def test_it_comes_closer_to_rosenbrocks_minimum(schedule, options, form):
     optimizer = momentumlab.Momentum([point], lr=2e-5, **options, form=form)
     schedulers = SCHEDULES[schedule](optimizer)
     start = point.detach().dist(minimum)
-    for _ in range(300):
+    for _ in range(60):
         optimizer.zero_grad()
         loss = rosenbrock(point)
         loss.backward()

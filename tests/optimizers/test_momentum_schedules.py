@@ -75,7 +75,7 @@ def test_the_classical_form_follows_it_as_the_classical_rule_does_to_the_bit(nam
     tensors = parameters()
     optimizer = momentumlab.Momentum(tensors, lr=copy.deepcopy(lr), momentum=0.9, nesterov=nesterov, form="classical")
     mine, used = follow(optimizer, SCHEDULERS[name](optimizer), tensors, STEPS)
-    rule = RULES["nesterov" if nesterov else "momentum", "classical"]
+    rule = RULES["nesterov" if nesterov else "momentum"]
     assert len(set(used)) > 1
     assert_same_bits(mine, follow_the_rule(rule, parameters(), used))
 
