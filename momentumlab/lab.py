@@ -1,8 +1,7 @@
 """The public verbs as functions: run, sweep, load, plot. The command line is a thin layer over them."""
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,6 @@ from momentumlab.results.reader import Result, find, is_finished, load
 
 if TYPE_CHECKING:
     from momentumlab.engine.plan import Group
-    from momentumlab.experiment import Cell
     from momentumlab.results.writer import ResultWriter
 
 __all__ = ["Carried", "Drawn", "Result", "carry_out", "load", "plot", "run", "sweep"]
@@ -205,6 +203,8 @@ def missing_pictures(result: Result) -> list[Path]:
 
 
 def _train(plan: "Sequence[Group]", writer: "ResultWriter", progress: Progress | None) -> None:
+    from momentumlab.engine.workers import train_all
+
     total = sum(len(group.cells) * group.plan.steps for group in plan)
     done = 0
 
@@ -214,47 +214,7 @@ def _train(plan: "Sequence[Group]", writer: "ResultWriter", progress: Progress |
         if progress is not None:
             progress(done, total)
 
-    for group in plan:
-        with _threads(group.experiment):
-            for cells in group.chunks:
-                _train_chunk(group, cells, writer, tick)
-
-
-def _train_chunk(group: "Group", cells: "Sequence[Cell]", writer: "ResultWriter", tick: Callable[[int], None]) -> None:
-    # A run that fails is its own affair: the chunk is trained again run by run, and the culprit is recorded as failed.
-    from momentumlab.engine.loop import Outcome, train
-
-    outcomes: dict[int, Outcome] = {}
-    try:
-        train(group.stack(cells), group.problem, group.plan, writer.record, tick, outcomes)
-    except (MomentumLabError, KeyboardInterrupt):
-        writer.stop_chunk(outcomes)
-        raise
-    except Exception as error:
-        writer.abandon_chunk()
-        if len(cells) > 1:
-            for cell in cells:
-                _train_chunk(group, [cell], writer, lambda updates: None)
-            return
-        reason = f"{type(error).__name__}: {error}"
-        outcomes = {cells[0].run: Outcome(status="failed", reason=reason)}
-    writer.close_chunk(outcomes)
-
-
-@contextmanager
-def _threads(experiment: Experiment) -> Iterator[None]:
-    # The number of threads decides the last bits of a product, so it is the experiment's and not the machine's.
-    if experiment.model is None:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(experiment.train.threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    train_all(plan, writer, tick)
 
 
 def _new_folder(folder: Path) -> Path:
