@@ -1,6 +1,6 @@
 """The command `check`: of a result, of an optimizer, or from the hyperparameters of one rule to those of another."""
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -58,7 +58,7 @@ def check(
     if conversion is not None:
         _convert(target, conversion, given, as_json)
         return
-    if target is None:
+    if not target:
         raise ConfigError(
             "check what? A result folder, an optimizer (torch.optim.SGD, qhm, my_file.py:MyOptimizer), or --convert "
             "torch:classical --gamma 0.9 --eta 0.1"
@@ -97,7 +97,7 @@ def _given(gamma: str | None, eta: str | None, settings: list[str]) -> dict[str,
 
 
 def _reports(target: str, given: dict[str, Any], allow_code: list[str]) -> "Sequence[Report | ResultReport]":
-    if not Path(target).is_dir():
+    if not os.path.isdir(target):
         from momentumlab.audit.examine import examine
 
         numbers = {name: _number(name, given.pop(name)) for name in ("gamma", "eta") if name in given}

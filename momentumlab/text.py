@@ -22,10 +22,15 @@ def shown(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def nearest(word: str, choices: Iterable[str]) -> str | None:
-    """The choice that `word` was probably meant to be, or None when none is near."""
-    matches = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+def nearest(word: str, choices: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The choice that `word` was probably meant to be, whatever its case, or None when none is near.
+
+    `likeness`, from 0 to 1, is the least share of letters that both must have in common.
+    """
+    folded = {choice: choice.casefold() for choice in choices}
+    near = difflib.get_close_matches(word.casefold(), folded.values(), n=1, cutoff=likeness)
+    alike = [choice for choice, name in folded.items() if name in near]  # sgd and SGD
+    return max(alike, key=lambda choice: difflib.SequenceMatcher(None, word, choice).ratio(), default=None)
 
 
 def _visible(character: str) -> str:

@@ -8,7 +8,10 @@ import pytest
 
 import momentumlab
 
-RESULT_KEYS = ["target", "defects", "run", "step", "column", "expected", "got", "checked", "unchecked"]
+RESULT_KEYS = [
+    "target", "recurrence", "form", "defects", "file", "run", "step", "column", "expected", "got", "checked",
+    "unchecked",
+]  # fmt: skip
 QUADRATIC = {"objective": {"kind": "quadratic", "eigenvalues": [1, 25]}, "train": {"steps": 5}}
 BROKEN = """\
 from torch.optim import SGD
@@ -47,7 +50,9 @@ def test_a_sound_result_is_said_to_be_one(type_in, tmp_path):
         str(folder),
         "checked       5 files are as they were written (SHA-256)",
         "checked       5 updates of 1 run: θ and v follow momentum, classical form",
-        "not checked   losses and gradients are taken as they were recorded",
+        "checked       6 rows: step, gamma, eta, gradient_norm, velocity_norm, cosine, distance",
+        "checked       1 run: runs.csv and parameters.npz, by the experiment and metrics.csv",
+        "not checked   taken as they were recorded: losses, gradients and the start of each run",
         "defects       none found",
     ]
 
@@ -68,13 +73,13 @@ def test_the_object_of_a_result_has_its_keys(type_in, tmp_path):
     sound = json.loads(out)
     assert (code, list(sound), sound["target"]) == (0, RESULT_KEYS, str(folder))
     assert (sound["defects"], sound["step"], sound["expected"], sound["got"]) == ([], None, None, None)
+    assert (sound["recurrence"], sound["form"]) == ("momentum", "classical")
     spoil(folder)
     code, out, err = type_in("check", folder, "--json")
     found = json.loads(out)
     assert (code, err != "", len(found["defects"])) == (1, True, 2)
-    assert (found["run"], found["step"], found["column"]) == (0, 5, "velocity_norm")
-    assert found["expected"] == pytest.approx(1.9, rel=0.1)  # the length of the vector with the altered number
-    assert found["got"] < 1
+    assert [found[name] for name in ("file", "run", "step", "column")] == ["metrics.csv", 0, 5, "velocity_1"]
+    assert (found["expected"] < 1, found["got"], found["recurrence"], found["form"]) == (True, 1.9, None, None)
 
 
 @pytest.mark.parametrize("cell", ["nan", "inf", "-inf", "1e308"])
@@ -83,7 +88,7 @@ def test_a_number_that_json_does_not_know_is_named(type_in, tmp_path, cell):
     spoil(folder, cell)
     code, out, err = type_in("check", folder, "--json")
     assert (code, err) == (1, f"momentumlab: 2 defects found in {folder}\n")
-    assert json.loads(out)["column"] in ("velocity_norm", "velocity_1")
+    assert json.loads(out)["column"] == "velocity_1"
     assert type_in("check", folder)[0] == 1
 
 
@@ -110,12 +115,27 @@ def test_an_altered_experiment_is_a_defect_and_no_wrong_use(type_in, tmp_path):
     assert "optimizer.gamma: got 1.9, must be in [0, 1)" in out
 
 
-def test_a_result_that_cannot_be_read_at_all_fails(type_in, tmp_path):
-    folder = trained(tmp_path)
-    (folder / "manifest.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", "", "[" * 100_000])
+def test_a_result_that_cannot_be_read_at_all_is_one_defect_and_the_others_are_checked(type_in, tmp_path, text):
+    folder, other = trained(tmp_path), trained(tmp_path, gamma=0.5)
+    (folder / "manifest.json").write_text(text)
     code, out, err = type_in("check", folder)
-    assert (code, out) == (1, "")
-    assert err == f"momentumlab: {folder}/manifest.json: this is not JSON; the result is damaged.\n"
+    assert (code, err) == (1, f"momentumlab: 1 defect found in {folder}\n")
+    assert out.startswith(f"{folder}\ndefect        {folder}/manifest.json: this is not ")
+    code, out, err = type_in("check", "runs", "--json")
+    assert (code, err) == (1, "momentumlab: 1 defect found in runs\n")
+    assert {report["target"]: len(report["defects"]) for report in json.loads(out)} == {
+        f"runs/{folder.name}": 1,
+        f"runs/{other.name}": 0,
+    }
+
+
+def test_a_file_that_is_missing_is_one_defect(type_in, tmp_path):
+    folder = trained(tmp_path)
+    (folder / "metrics.csv").unlink()
+    code, out, err = type_in("check", folder)
+    assert (code, err) == (1, f"momentumlab: 1 defect found in {folder}\n")
+    assert out.splitlines() == [str(folder), f"defect        {folder}/metrics.csv: missing"]
 
 
 def test_a_result_by_a_rule_file_is_checked_with_leave_only(type_in, tmp_path):
@@ -226,7 +246,11 @@ def test_where_a_schedule_makes_it_impossible_they_part_at_a_step(type_in):
 
 WRONG = [
     ([], "check what? A result folder, an optimizer"),
+    ([""], "check what? A result folder, an optimizer"),
     (["nowhere/at/all"], "names no optimizer"),
+    (["x" * 300], "names no optimizer"),
+    (["torch:classical", "--gamma", "0.9"], "Did you mean --convert torch:classical?"),
+    (["aggmo", "--gamma", "0.5"], "aggmo: got γ = 0.5, but it takes none: leave gamma out"),
     (["torch.optim.Sgd"], "Did you mean torch.optim.SGD?"),
     (["qhm", "--gamma", "1.5"], "--gamma: got 1.5, must be in [0, 1)"),
     (["qhm", "--eta", "much"], "--eta: got 'much', must be a number"),

@@ -15,7 +15,7 @@ from momentumlab.audit import examine, report
 from momentumlab.audit.result import examine_result
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import expand, load, parse
-from momentumlab.experiment.schema_optimizer import TORCH_CLASSES
+from momentumlab.experiment.schema_torch import TORCH_CLASSES
 from momentumlab.optimizers.quasi_hyperbolic import READ, hyperparameters
 from momentumlab.optimizers.rules import RULES
 from momentumlab.problems.objectives import OBJECTIVES

@@ -90,6 +90,19 @@ def test_a_misspelt_word_finds_its_nearest_choice(word: str, meant: str | None) 
     assert nearest(word, ["gamma", "eta", "momentum", "nesterov"]) == meant
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("adamw", "AdamW"), ("ADAM", "Adam"), ("QHM", "qhm"), ("sgd", "sgd"), ("SGD", "SGD"), ("Sgd", "sgd")],
+)
+def test_a_word_in_another_case_is_no_other_word(word: str, meant: str) -> None:
+    assert nearest(word, ["Adam", "AdamW", "SGD", "sgd", "qhm"]) == meant
+
+
+def test_how_alike_they_must_be_can_be_said() -> None:
+    assert nearest("betas", ["eta"]) == "eta"
+    assert nearest("betas", ["eta"], 0.85) is None
+
+
 def test_there_is_nothing_near_where_there_is_no_choice() -> None:
     assert nearest("gamma", []) is None
 

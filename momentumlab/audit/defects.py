@@ -13,28 +13,79 @@ from momentumlab.audit.evidence import Evidence
 from momentumlab.audit.follow import Fit, fit
 from momentumlab.audit.recurrences import Values, simulate
 from momentumlab.audit.report import Defect
-from momentumlab.audit.script import RESUME, TOLERANCE, Script, Vector, parting, scales, written
+from momentumlab.audit.script import CHANGE, RESUME, TOLERANCE, Script, Vector, parting, scales, written
 from momentumlab.audit.subject import Group, group, watch
 from momentumlab.errors import ConfigError
+from momentumlab.text import safe
 
 Findings = Iterator[Defect | str]
 
+_GROWN = 1000.0  # the factor of gradients that an adaptive optimizer does not notice
+_AS_BEFORE = 0.01  # of the largest move: ε beside the size of a gradient is not more
 _ALTERED = 3  # the first updates, whose gradients are replaced to see whether they are remembered
 
 
 def findings(evidence: Evidence, found: Fit) -> Findings:
     """Every defect and note, in the order of a report."""
+    yield from moves_the_other_way(evidence, found)
     yield from eta_without_effect(evidence, found)
     yield from started_at_the_weights(evidence, found)
     yield from gradient_changed(evidence)
     yield from idle_parameter(evidence)
     if not evidence.repeats:
-        yield "the same script gave another path the second time (random numbers?): only this much could be looked at"
+        yield from another_path(evidence)
         return
+    yield from adaptive(evidence, found)
     yield from gamma_without_effect(evidence, found)
     yield from weight_decay_without_effect(evidence)
     yield from state_lost(evidence)
     yield from groups_mixed_up(evidence, found)
+
+
+def moves_the_other_way(evidence: Evidence, found: Fit) -> Findings:
+    """A recurrence that is followed with the sign of every step turned round."""
+    if found.recurrence.turned and not found.parting:
+        title = found.recurrence.title
+        wanted = bool(evidence.subject.values["maximize"])
+        name = report.MAXIMIZE_DEAD if wanted else report.UPHILL
+        way = "downhill though maximize was set" if wanted else "along the gradient, not against it"
+        sentence = f"it would be {title}, but every step goes {way}"
+        right = _simulated(evidence, replace(found, recurrence=replace(found.recurrence, turned=False)))
+        yield _between(name, sentence, right, evidence.main.path, evidence.script)
+
+
+def another_path(evidence: Evidence) -> Findings:
+    """Two instances under one script that went two ways: by what they share, or by chance."""
+    why = "random numbers"
+    if not evidence.repeats_when_seeded:
+        before = evidence.subject.shared()
+        watch(evidence.subject, [group(evidence.gamma, evidence.script)])
+        after = evidence.subject.shared()
+        changed = [name for name in after if before.get(name) != after[name]]
+        why = "random numbers, or state that instances share?"
+        if changed:
+            why = "its instances share state"
+            sentence = f"a fresh instance goes another way than the one before; training changes {', '.join(changed)}"
+            paths = evidence.main.path, evidence.again.path
+            yield _between(report.SHARED, safe(sentence), *paths, evidence.script)
+    yield f"the same script gave another path the second time ({why}): only this much could be looked at"
+
+
+def adaptive(evidence: Evidence, found: Fit) -> Findings:
+    """An unknown formula whose later steps do not notice that all gradients are a thousand times as large."""
+    if not found.parting:
+        return
+    grown = replace(evidence.script, gradients=_GROWN * evidence.script.gradients)
+    try:
+        path = watch(evidence.subject, [group(evidence.gamma, grown)]).path
+    except ConfigError:
+        return
+    moves, others = (np.diff(one, axis=0)[CHANGE - 1 :] for one in (evidence.main.path, path))
+    if np.abs(moves).max() > 0 and (np.abs(moves - others) <= _AS_BEFORE * np.abs(moves).max()).all():
+        yield (
+            f"its steps stay as they are when all gradients are {_GROWN:g} times as large: it divides by their size "
+            "(adaptive) or takes signs, and of such formulas only signum and lion are known here"
+        )
 
 
 def eta_without_effect(evidence: Evidence, found: Fit) -> Findings:

@@ -1,9 +1,13 @@
 """The script as an optimizer went through it with several γ, before anything is made of it."""
 
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+
+import numpy as np
 
 from momentumlab.audit.follow import Seen
 from momentumlab.audit.script import Script, parting, written
@@ -49,11 +53,38 @@ class Evidence:
         return parting(self.main.path, self.again.path, self.script.start) is None
 
     @cached_property
+    def repeats_when_seeded(self) -> bool:
+        """Whether it gives the same path when everything that is drawn begins anew."""
+        one, other = (self._seeded() for _ in range(2))
+        return parting(one.path, other.path, self.script.start) is None
+
+    def _seeded(self) -> Observation:
+        with _seeds():
+            return watch(self.subject, [group(self.gamma, self.script)])
+
+    @cached_property
     def same_for_every_gamma(self) -> bool:
         """Whether γ is taken and changes nothing."""
         paths = [observation.path for observation in self.observations.values()]
         same = all(parting(one, other, self.script.start) is None for one, other in pairwise(paths))
         return self.repeats and len(paths) > 1 and same
+
+
+@contextmanager
+def _seeds() -> Iterator[None]:
+    """The generators of python, numpy and torch at a seed, and afterwards where they were."""
+    import torch
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
 
 
 def gather(subject: Subject, gamma: float, eta: float) -> Evidence:

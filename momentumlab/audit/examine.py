@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from momentumlab.audit.defects import findings
 from momentumlab.audit.evidence import Evidence, gather
 from momentumlab.audit.follow import Fit, fit
@@ -20,7 +22,7 @@ _ETAS = (1e-6, 1e6)
 def examine(
     target: str,
     *,
-    gamma: float = 0.9,
+    gamma: float | None = None,
     eta: float = 0.1,
     arguments: Mapping[str, Any] = _NOTHING,
     allow_code: Collection[str] = (),
@@ -28,15 +30,21 @@ def examine(
     """What the optimizer `target` computes, and its defects.
 
     target: torch.optim.NAME, a rule of ours, package.module:Class, file.py:Class, or a file with a rule; code that is
-    neither torch's nor ours is run only if `allow_code` names its module or file. γ in [0, 1) and η in [1e-6, 1e6] are
-    what it is watched with, beside other γ; `arguments` go to its constructor, or are hyperparameters of the rule.
+    neither torch's nor ours is run only if `allow_code` names its module or file. γ in [0, 1), 0.9 unless given (0.99
+    for lion), and η in [1e-6, 1e6] are what it is watched with, beside other γ; `arguments` go to its constructor, or
+    are hyperparameters of the rule.
     Raises ConfigError for what cannot be examined, with the words of whatever it raised itself.
     """
     _check(gamma, eta)
-    subject = find(target, arguments, allow_code).fitted(gamma, eta)
-    evidence = gather(subject, gamma, eta)
-    found = _followed(evidence)
-    every = list(findings(evidence, found))
+    subject = find(target, arguments, allow_code)
+    if gamma is not None and not subject.values.takes_gamma:
+        raise ConfigError(f"{subject.name}: got γ = {gamma:g}, but it takes none: leave gamma out")
+    gamma = subject.customary_gamma if gamma is None else gamma
+    with np.errstate(all="ignore"):  # numbers beyond all bounds are a finding, not a warning
+        evidence = gather(subject.fitted(gamma, eta), gamma, eta)
+        found = _followed(evidence)
+        every = list(findings(evidence, found))
+    subject = evidence.subject
     undecided = found.parting is not None or found.frozen_eta
     return Report(
         target=subject.name,
@@ -73,10 +81,10 @@ def _ignored(evidence: Evidence, found: Fit) -> list[str]:
     return [f"dampening = {dampening} has no effect"] if ignored else []
 
 
-def _check(gamma: float, eta: float) -> None:
+def _check(gamma: float | None, eta: float) -> None:
     low, high = _ETAS
     problems = []
-    if not 0 <= gamma < 1:
+    if gamma is not None and not 0 <= gamma < 1:
         problems.append(f"gamma: got {shown(gamma)}, must be in [0, 1): at 1 the velocity never decays")
     if not (math.isfinite(eta) and low <= eta <= high):
         why = "smaller or larger steps drown in the rounding of θ"

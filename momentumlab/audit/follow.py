@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from momentumlab.audit.recurrences import Recurrence, Values, candidates, simulate, started_at_the_weights
+from momentumlab.audit.recurrences import Recurrence, Values, candidates, simulate, started_at_the_weights, turned
 from momentumlab.audit.report import Parting
 from momentumlab.audit.script import STEPS, Script, Vector, parting, scales
 
@@ -33,19 +33,19 @@ class Fit:
 def fit(seen: Sequence[Seen], script: Script, values: Values, *, takes_eta: bool, gamma_counts: bool) -> Fit:
     """The simplest recurrence that is followed in all that was seen, or else the nearest.
 
-    Known ones first, then with the change of η left out, then with a memory that begins at the weights. Where γ does
-    not count, what was seen first is compared under the γ that it was seen with and the usual ones.
+    Known ones first, then with the change of η left out, then with a memory that begins at the weights, then with every
+    step taken the other way. Where γ does not count, what was seen first is compared under the γ that it was seen with
+    and the usual ones.
     """
 
     def search(recurrences: list[Recurrence], *, frozen_eta: bool, own_gamma: float | None = None) -> Fit:
         known = seen if own_gamma is None else [Seen(own_gamma, seen[0].path)]
         return _nearest(recurrences, known, script, values, frozen_eta, own_gamma)
 
-    known, from_weights = candidates(values), started_at_the_weights(values)
     freezings = (False, True) if takes_eta else (True,)
     gammas = [None] if gamma_counts else list(dict.fromkeys((seen[0].gamma, *_USUAL)))
     nearest = None
-    for recurrences in (known, from_weights):
+    for recurrences in (candidates(values), started_at_the_weights(values), turned(values)):
         for frozen_eta in freezings:
             for gamma in gammas:
                 found = search(recurrences, frozen_eta=frozen_eta, own_gamma=gamma)

@@ -31,6 +31,7 @@ class Recurrence:
     weight_decay: Decay | None = None
     started: Started = "at rest"
     bias_corrected: bool = False
+    turned: bool = False  # θ goes the other way than was asked
 
     @property
     def title(self) -> str:
@@ -78,7 +79,8 @@ _OTHER_EMA = (
 )
 _SGD = Recurrence("sgd", "sgd", "θ ← θ − η·∇J")
 _SIGNUM = Recurrence("signum", "signum", "m ← γ·m + (1 − γ)·∇J, θ ← θ − η·sign(m)")
-_LION = Recurrence("lion", "lion", "θ ← θ − η·sign(β₁·m + (1 − β₁)·∇J), m ← β₂·m + (1 − β₂)·∇J")
+_LION = Recurrence("lion", "lion", "θ ← θ − η·sign(β₁·m + (1 − β₁)·∇J), m ← γ·m + (1 − γ)·∇J")
+_LION_OF_BETAS = replace(_LION, formula=_LION.formula.replace("γ", "β₂"))
 _QHM = Recurrence("qhm", "qhm", "m ← γ·m + (1 − γ)·∇J, θ ← θ − η·((1 − ν)·∇J + ν·m)")
 _AGGMO = Recurrence("aggmo", "aggmo", "vᵢ ← γᵢ·vᵢ + ∇J, θ ← θ − η·Σ wᵢ·vᵢ")
 
@@ -86,7 +88,7 @@ _AGGMO = Recurrence("aggmo", "aggmo", "vᵢ ← γᵢ·vᵢ + ∇J, θ ← θ �
 def candidates(values: Values) -> list[Recurrence]:
     """The recurrences that can be told apart for an optimizer with these arguments, the simplest first."""
     return [
-        replace(plain, weight_decay=decay)
+        replace(plain, weight_decay=decay, formula=_towards(plain.formula, uphill=bool(values["maximize"])))
         for plain in _without_decay(values)
         for decay in (
             (None, "coupled", "decoupled", "decoupled, not scaled by η") if values["weight_decay"] else (None,)
@@ -101,6 +103,15 @@ def started_at_the_weights(values: Values) -> list[Recurrence]:
         for recurrence in candidates(values)
         if recurrence.rule not in ("sgd", "aggmo") and recurrence.started == "at rest"
         for start in ("at the weights", "at the weights instead of the first gradient")
+    ]
+
+
+def turned(values: Values) -> list[Recurrence]:
+    """The same with every step taken the other way."""
+    uphill = not values["maximize"]
+    return [
+        replace(recurrence, turned=True, formula=_towards(recurrence.formula, uphill=uphill))
+        for recurrence in candidates(values)
     ]
 
 
@@ -134,11 +145,17 @@ def _without_decay(values: Values) -> Iterator[Recurrence]:
             yield from (_dampened(plain, kind) for plain in _MOMENTUM)
     yield _SIGNUM
     if values["beta1"] is not None or values.further_betas:
-        yield _LION
+        yield _LION_OF_BETAS if values.further_betas else _LION
     if values["nu"] is not None:
         yield _QHM
     if values["gammas"] or values.further_betas:
         yield _AGGMO
+
+
+def _towards(formula: str, *, uphill: bool) -> str:
+    """The formula with its step down or up: all that is remembered turns with it."""
+    down, up = "θ ← θ − ", "θ ← θ + "
+    return formula.replace(down, up) if uphill else formula.replace(up, down)
 
 
 def _dampened(plain: Recurrence, kind: Dampening) -> Recurrence:
@@ -169,6 +186,8 @@ def _push(
     push = -gradient if values["maximize"] else gradient.copy()
     if recurrence.weight_decay == "coupled":
         push = push + values["weight_decay"] * theta
+    if recurrence.turned:
+        push = -push
     skipped = first and recurrence.dampening == "skipped on step 1"
     if recurrence.dampening is None or skipped or (gamma == 0 and recurrence.dampening != "from step 1"):
         return push

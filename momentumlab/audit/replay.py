@@ -6,45 +6,24 @@ Every pair of rows is a run of a stack: from θ, ∇J and v of its first row the
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from momentumlab.arrays import NumpyArrays
+from momentumlab.audit.deviation import Deviation, Mask, Numbers, Rows, first_apart, rounding
 from momentumlab.experiment import Cell
-from momentumlab.experiment.schema_optimizer import AggmoOptimizer, RuleOptimizer
+from momentumlab.experiment.schema_optimizer import AggmoOptimizer, FileOptimizer, RuleOptimizer
 from momentumlab.optimizers.rules import RULES
 from momentumlab.optimizers.schedules import as_schedule
 from momentumlab.optimizers.update import Moment, Update
 from momentumlab.optimizers.updates import changes_by_run, setting
 from momentumlab.results.reader import Columns
+from momentumlab.text import safe
 
-ROUNDINGS = 64
-"""A recomputed number may differ by so many roundings of the largest term in its formula: the memory is read back from
-η·memory, and norms are summed in another order."""
-
-_VECTORS = ("theta", "gradient", "velocity")
-_VECTOR = re.compile(r"(?:theta|gradient|velocity)_(\d{1,6})", re.ASCII)
-
-Numbers = npt.NDArray[Any]
-Rows = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """A number of metrics.csv that is not what other numbers there say."""
-
-    row: int  # 0-based, in the file
-    run: int
-    step: int
-    column: str
-    expected: float
-    got: float
-
-    def __str__(self) -> str:
-        place = f"metrics.csv:{self.row + 2}: run {self.run}, step {self.step}"
-        return f"{place}: {self.column} is {self.got!r}, and the other numbers give {self.expected!r}"
+VECTORS = ("theta", "gradient", "velocity")
+VECTOR = re.compile(r"(?:theta|gradient|velocity)_(\d{1,6})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -57,6 +36,7 @@ class Pairs:
     first: Rows
     second: Rows
     before: Rows  # the row one step before the first; at the start the first itself
+    steps_per_epoch: int  # as recorded; 1 where that tells nothing
     updates: int  # how many updates the run was to make
     gap: str  # why some updates cannot be computed again; empty where all can
 
@@ -65,21 +45,23 @@ class Pairs:
         """The pairs among the rows of a run, which are in the order of its steps."""
         steps = metrics["step"][rows]
         names = [name for name in metrics if name.startswith("theta_")] if len(rows) else []
-        width = sum(not np.isnan(metrics[name][rows[0]]) for name in names)
+        width = sum(not np.isnan(metrics[name][rows[:2]]).all() for name in names)
         next_to = np.flatnonzero(np.diff(steps) == 1)
         if getattr(cell.experiment.optimizer, "restart", None) == "function":  # it looks at the loss before, too
             next_to = next_to[(steps[next_to] == 0) | np.isin(next_to - 1, next_to)]
-        updates = _updates(cell, metrics, rows)
+        length = _steps_per_epoch(metrics, rows)
+        updates = cell.experiment.train.steps or (cell.experiment.train.epochs or 1) * length
         known = next_to[_memory_is_known(cell, steps[next_to], updates)]
         pairs = known if width else known[:0]
         before = np.where(steps[pairs] == 0, pairs, pairs - 1)
         gap = "" if width and len(pairs) == len(rows) - 1 else _gap(steps, width)
-        return cls(cell, rows, width, rows[pairs], rows[pairs + 1], rows[before], updates, gap)
+        return cls(cell, rows, width, rows[pairs], rows[pairs + 1], rows[before], length, updates, gap)
 
 
 def rows_of(cells: Sequence[Cell], metrics: Columns) -> list[Rows]:
     """The rows of each cell's run by step, as places in the columns."""
     order = np.lexsort((metrics["step"], metrics["run"]))
+    order = order[metrics["step"][order] >= 0]  # no update leads to or from any other
     runs = [cell.run for cell in cells]
     first, last = (np.searchsorted(metrics["run"][order], runs, side) for side in ("left", "right"))
     return [order[start:end] for start, end in zip(first, last, strict=True)]
@@ -92,6 +74,8 @@ class Replay:
     updates: int
     runs: int
     followed: str
+    recurrence: str | None  # None where there is more to it than was recorded
+    form: str | None
     deviations: tuple[Deviation, ...]
 
     def __str__(self) -> str:
@@ -123,74 +107,18 @@ def replayed(update: Update, runs: Sequence[Pairs], metrics: Columns) -> Replay:
         loss_before=metrics["loss"][last] if "loss" in metrics else None,
     )
     theta, velocity = vectors("theta", second), vectors("velocity", second)
-    largest = np.abs([before.theta, before.velocity, given["eta"] * before.gradient, velocity]).max(axis=0)
-    tolerance = _rounding(arrays.dtype) * largest + np.finfo(arrays.dtype).tiny
     with np.errstate(all="ignore"):
+        terms = np.abs([before.theta, before.velocity, given["eta"] * before.gradient, velocity])
         after = list(_after(update, before, given, velocity, arrays))
-    compared = (("theta", 0, theta), ("velocity", 1, velocity))
+    largest = np.where(np.isfinite(terms), terms, 0).max(axis=0)  # what is no number is near to none
+    tolerance = rounding(arrays.dtype) * largest + np.finfo(arrays.dtype).tiny
+    compared = (("velocity", 1, velocity), ("theta", 0, theta))  # of one row, what is wrong first
     deviations = [
         deviation
         for name, part, recorded in compared
         for deviation in _first_apart(name, [pair[part] for pair in after], recorded, tolerance, second, metrics)
     ]
-    return Replay(len(first), len(runs), _followed(runs[0]), tuple(deviations))
-
-
-def absent(cells: Sequence[Cell], metrics: Columns) -> list[str]:
-    """The columns that an audit needs, and that the metrics of these cells do not have."""
-    indices = [int(index[1]) for name in metrics if (index := _VECTOR.fullmatch(name))]
-    needed = ["run", "step", "gradient_norm", "velocity_norm", "gamma", "eta"]
-    needed += [f"{vector}_{index}" for vector in _VECTORS for index in range(max(indices, default=-1) + 1)]
-    if any(cell.experiment.train.steps is None for cell in cells):
-        needed.append("epoch")
-    if any(getattr(cell.experiment.optimizer, "restart", None) == "function" for cell in cells):
-        needed.append("loss")
-    return [name for name in needed if name not in metrics]
-
-
-def lengths(cells: Sequence[Cell], metrics: Columns) -> Iterator[Deviation]:
-    """Where the length of a recorded vector is not the recorded length; the first of each kind."""
-    dtypes = {cell.experiment.train.dtype for cell in cells}
-    dtype = "float32" if "float32" in dtypes else "float64"
-    for name in ("gradient", "velocity"):
-        length = metrics[f"{name}_norm"]
-        parts = [values for column, values in metrics.items() if column.startswith(f"{name}_") and values is not length]
-        if parts:
-            wrong = ~_is_length(length, np.array(parts), dtype) & ~np.isnan(parts[0])
-            yield from (
-                _deviation(f"{name}_norm", row, _whole(parts)[row], metrics) for row in np.flatnonzero(wrong)[:1]
-            )
-
-
-def _is_length(length: Numbers, parts: Numbers, dtype: str) -> npt.NDArray[np.bool_]:
-    """(row,): whether this is the length of the vector whose parts, (parameter, row), stand beside it."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        whole = _whole(parts).astype(dtype)
-        near = np.abs(whole - length) <= _rounding(dtype) * whole + np.finfo(dtype).tiny
-    alike = np.isinf(whole) & ~np.isfinite(length) | np.isnan(length) & np.isnan(parts).any(axis=0)
-    close: npt.NDArray[np.bool_] = np.where(np.isfinite(whole), near, False) | alike
-    return close
-
-
-def _whole(parts: npt.ArrayLike) -> Numbers:
-    # Not by squares, which could vanish. A run with fewer parameters has nan in the others' columns.
-    lengths: Numbers = np.hypot.reduce(np.nan_to_num(parts, posinf=np.inf, neginf=-np.inf), axis=0)
-    return lengths
-
-
-def rates(run: Pairs, metrics: Columns) -> Iterator[Deviation]:
-    """Where the recorded γ or η of a run is not what the experiment says for that update; the first of each."""
-    if len(run.rows) < 2 and run.cell.experiment.train.steps is None:
-        return  # how long it was to be, which decides its schedule, cannot be told
-    for name in ("gamma", "eta"):
-        schedule = as_schedule(getattr(run.cell.experiment.optimizer, name), run.updates)
-        said = np.array([schedule(step) for step in metrics["step"][run.rows].tolist()])
-        wrong = np.flatnonzero((said != metrics[name][run.rows]) & ~np.isnan(said))
-        yield from (_deviation(name, run.rows[place], said[place], metrics) for place in wrong[:1])
-
-
-def _rounding(dtype: str) -> float:
-    return ROUNDINGS * float(np.finfo(dtype).eps)
+    return Replay(len(first), len(runs), *_followed(runs[0]), tuple(deviations))
 
 
 def _after(
@@ -213,20 +141,12 @@ def _after(
 def _first_apart(
     name: str, expected: Sequence[Numbers], recorded: Numbers, tolerance: Numbers, rows: Rows, metrics: Columns
 ) -> Iterator[Deviation]:
-    """The first number, in the order of the file, that none of the expected ones comes near."""
+    """The first number of each parameter, in the order of the file, that none of the expected ones comes near."""
     near = [(np.abs(one - recorded) <= tolerance) & np.isfinite(recorded) for one in expected]
     overflown = ~np.isfinite(expected[0]) & ~np.isfinite(recorded)
     wrong = ~(np.any(near, axis=0) | overflown)
-    pairs = np.flatnonzero(wrong.any(axis=1))
-    if len(pairs):
-        pair = pairs[np.argmin(rows[pairs])]
-        index = int(np.argmax(wrong[pair]))
-        yield _deviation(f"{name}_{index}", rows[pair], expected[0][pair, index], metrics)
-
-
-def _deviation(column: str, row: int, expected: float, metrics: Columns) -> Deviation:
-    run, step, got = (metrics[name][row] for name in ("run", "step", column))
-    return Deviation(int(row), int(run), int(step), column, float(expected), float(got))
+    for index in range(wrong.shape[1]):
+        yield from first_apart(f"{name}_{index}", expected[0][:, index], wrong[:, index], rows, metrics)
 
 
 def _given(name: str, runs: Sequence[Pairs], metrics: Columns, arrays: NumpyArrays) -> Any:
@@ -252,16 +172,16 @@ def _values(settings: Sequence[Any], runs: Sequence[Pairs], metrics: Columns, ag
     return np.array(values, np.float64)
 
 
-def _updates(cell: Cell, metrics: Columns, rows: Rows) -> int:
-    """How many updates the run was to make: for each epoch as many as a recorded epoch took."""
-    train = cell.experiment.train
-    if train.steps is not None or len(rows) < 2:
-        return train.steps or 1
-    assert train.epochs is not None
-    return round(train.epochs * float(metrics["step"][rows[-1]]) / float(metrics["epoch"][rows[-1]]))
+def _steps_per_epoch(metrics: Columns, rows: Rows) -> int:
+    if "epoch" not in metrics:
+        return 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lengths = metrics["step"][rows] / metrics["epoch"][rows]
+    known = lengths[np.isfinite(lengths)]
+    return max(1, round(float(np.median(known)))) if len(known) else 1
 
 
-def _memory_is_known(cell: Cell, steps: Numbers, updates: int) -> npt.NDArray[np.bool_]:
+def _memory_is_known(cell: Cell, steps: Numbers, updates: int) -> Mask:
     """(step,): whether the memory after so many updates can be read from v; from η·memory not where η was 0."""
     optimizer, train = cell.experiment.optimizer, cell.experiment.train
     rule = RULES.get(optimizer.rule) if isinstance(optimizer, RuleOptimizer) else None
@@ -276,18 +196,22 @@ def _gap(steps: Numbers, width: int) -> str:
     if len(steps) < 2:
         return "no update was recorded"
     if not width:
-        return "θ, ∇J and v were not recorded (record.vectors: true records them at up to 64 parameters)"
+        return (
+            "θ, ∇J and v were not recorded (record.vectors: true records them at up to 64 parameters), so norms, "
+            "cosine and distance are taken as they are, too"
+        )
     apart = int(np.diff(steps).max())
     if apart == 1:
         return "what is remembered after an update with η = 0 is not known, so the one after it cannot be checked"
     return f"rows are up to {apart} steps apart, and only neighbours can be checked"
 
 
-def _followed(run: Pairs) -> str:
+def _followed(run: Pairs) -> tuple[str, str | None, str | None]:
+    """What is followed in words, the name of the recurrence, and its form."""
     optimizer = run.cell.experiment.optimizer
     if isinstance(optimizer, AggmoOptimizer):
-        return (
-            f"θ moves by the recorded v (aggmo, whose {len(optimizer.gammas)} velocities are not recorded one by one)"
-        )
-    form = f", {optimizer.form} form" if hasattr(optimizer, "form") and optimizer.kind != "sgd" else ""
-    return f"θ and v follow {optimizer.kind}{form}"
+        count = len(optimizer.gammas)
+        return f"θ moves by the recorded v (aggmo, whose {count} velocities are not recorded one by one)", None, None
+    name = safe(Path(optimizer.path).name) if isinstance(optimizer, FileOptimizer) else optimizer.kind
+    form = getattr(optimizer, "form", None) if optimizer.kind != "sgd" else None
+    return f"θ and v follow {name}{f', {form} form' if form else ''}", name, form

@@ -11,9 +11,11 @@ import numpy as np
 from momentumlab.audit.recurrences import Values
 from momentumlab.audit.script import CHANGE, STACKS, STEPS, Script, Shapes, Vector, parts
 from momentumlab.errors import ConfigError
-from momentumlab.optimizers.code import as_column, in_words, line_of
+from momentumlab.optimizers.code import FAILURES, as_column, in_words, line_of
 from momentumlab.optimizers.rules import Rule
 from momentumlab.text import safe
+
+CUSTOMARY_GAMMA = 0.9
 
 
 class Group(NamedTuple):
@@ -69,6 +71,14 @@ class Subject(Protocol):
     def values(self) -> Values: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
+    @property
+    def customary_gamma(self) -> float:
+        """γ where none is asked for."""
+        ...
+
+    def shared(self) -> Mapping[str, str]:
+        """What stands outside its instances and they could share, by name, as text."""
+        ...
 
     def start(self, groups: Sequence[Group], *, idle: bool = False) -> Trainer:
         """A fresh instance on fresh parameters; `idle` puts one without a gradient beside them, where it can."""
@@ -105,7 +115,7 @@ def watch(subject: Subject, groups: Sequence[Group], resume: int | None = None) 
     return Observation(np.array(path), np.array(left), takes_eta)
 
 
-def failed(doing: str, error: Exception, file: str | None = None) -> ConfigError:
+def failed(doing: str, error: BaseException, file: str | None = None) -> ConfigError:
     """The error that says which words an optimizer failed with, and where in its own file."""
     line = line_of(error, file) if file else None
     return ConfigError(
@@ -124,6 +134,7 @@ class RuleSubject:
     file: str | None = None  # whose lines an error names
     shapes: Shapes = STACKS
     notes: tuple[str, ...] = ()
+    customary_gamma: float = CUSTOMARY_GAMMA
 
     @property
     def values(self) -> Values:
@@ -135,6 +146,9 @@ class RuleSubject:
     def start(self, groups: Sequence[Group], *, idle: bool = False) -> "RuleTrainer":
         del idle  # a rule is called for gradients alone
         return RuleTrainer(self, groups)
+
+    def shared(self) -> Mapping[str, str]:
+        return {}  # a rule that keeps anything outside its memory was refused when it was tried
 
     def fitted(self, gamma: float, eta: float) -> "RuleSubject":
         del gamma, eta
@@ -182,7 +196,7 @@ class RuleTrainer:
         try:
             with np.errstate(all="ignore"):
                 theta, memory = self._subject.rule.update(theta, gradient, memory, **self._options(number, len(theta)))
-        except Exception as error:
+        except FAILURES as error:
             raise failed(f"{self._subject.name}: update {self._done}", error, self._subject.file) from None
         self._thetas[number][place], self._memories[number][place] = theta, memory
 

@@ -2,7 +2,8 @@
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from momentumlab.audit.outside import outside
 from momentumlab.audit.recurrences import Values
 from momentumlab.audit.script import MATRICES, SHAPES, Shapes, Vector, parts, written
-from momentumlab.audit.subject import Group, failed, group
+from momentumlab.audit.subject import CUSTOMARY_GAMMA, Group, failed, group
 from momentumlab.errors import ConfigError
-from momentumlab.optimizers.code import in_words
+from momentumlab.optimizers.code import FAILURES, in_words
 from momentumlab.text import nearest, safe, shown
 
 ETA_NAMES = ("lr", "learning_rate", "eta")
@@ -31,6 +33,7 @@ class TorchSubject:
     arguments: Mapping[str, Any]
     shapes: Shapes = SHAPES
     notes: tuple[str, ...] = ()
+    customary_gamma: float = CUSTOMARY_GAMMA
 
     @cached_property
     def parameters(self) -> dict[str, inspect.Parameter]:
@@ -65,6 +68,9 @@ class TorchSubject:
     def start(self, groups: Sequence[Group], *, idle: bool = False) -> "TorchTrainer":
         return TorchTrainer(self, groups, idle=np.full(self.shapes[-1], 0.75) if idle else None)
 
+    def shared(self) -> Mapping[str, str]:
+        return outside(self.build)
+
     def fitted(self, gamma: float, eta: float) -> "TorchSubject":
         try:
             self._tried(gamma, eta)
@@ -85,6 +91,26 @@ class TorchSubject:
         elif self.gamma_name:
             options[self.gamma_name] = one.gamma
         return options
+
+    def options_in(self, own: Mapping[str, Any], one: Group, built: Group) -> dict[str, Any]:
+        """The same by the keys of `own`, a group of an instance that was built for `built`."""
+        options = self.options(one)
+        for kind, name, value in (
+            ("eta", self.eta_name, built.script.etas[0]),
+            ("gamma", self.gamma_name, built.gamma),
+        ):
+            key = self.key_of(kind, own, float(value)) if name else None
+            if name and key and key != name:
+                given = options.pop(name)
+                first = given[0] if name == "betas" else given
+                options[key] = (first, *own[key][1:]) if isinstance(own[key], tuple | list) else first
+        return options
+
+    def key_of(self, kind: str, own: Mapping[str, Any], value: float) -> str | None:
+        """The key of a group that holds γ or η: as the constructor names it, as others do, or the one with `value`."""
+        names = (self.eta_name, *ETA_NAMES) if kind == "eta" else (self.gamma_name, *GAMMA_NAMES)
+        unknown = [key for key in own if key not in self.parameters and _is_number(own[key]) and own[key] == value]
+        return next((name for name in names if name in own), unknown[0] if len(unknown) == 1 else None)
 
     def _tried(self, gamma: float, eta: float) -> None:
         script = written(self.shapes, eta)
@@ -124,13 +150,11 @@ class TorchTrainer:
         self._done += 1
         given = [parts(gradient, self._subject.shapes) for gradient in gradients]
         self._put(given)
-        try:
+        with self._in_words(f"update {self._done}"):
             if self._needs_closure:
                 self._optimizer.step(lambda: self._loss(given))
             else:
                 self._optimizer.step()
-        except Exception as error:
-            raise self._failed(f"update {self._done}", error) from None
         return np.concatenate([_gradient(tensor) for tensor in self._every])
 
     def theta(self) -> Vector:
@@ -141,7 +165,8 @@ class TorchTrainer:
 
     def set_etas(self, etas: Sequence[float]) -> bool:
         groups = getattr(self._optimizer, "param_groups", [])
-        names = [next((name for name in (self._subject.eta_name, "lr") if name in one), None) for one in groups]
+        before = [float(one.script.etas[0]) for one in self._groups]
+        names = [self._subject.key_of("eta", own, eta) for own, eta in zip(groups, before, strict=False)]
         if not groups or None in names:
             return False
         for one, name, eta in zip(groups, names, etas, strict=True):
@@ -155,10 +180,8 @@ class TorchTrainer:
         starts = np.split(self.theta(), len(self._groups))
         groups = [one._replace(start=start) for one, start in zip(self._groups, starts, strict=True)]
         fresh = TorchTrainer(self._subject, groups)
-        try:
+        with self._in_words("loading its own state_dict"):
             fresh._optimizer.load_state_dict(copy.deepcopy(self._optimizer.state_dict()))
-        except Exception as error:
-            raise self._failed("loading its own state_dict", error) from None
         fresh._done = self._done
         return fresh
 
@@ -176,16 +199,22 @@ class TorchTrainer:
         return closure is not None and closure.default is closure.empty
 
     def _built(self) -> Any:
-        first, *others = [self._subject.options(one) for one in self._groups]
-        tensors: list[Any] = [*self._tensors[0], *self._idle]
-        if others:
-            options = zip([first, *others], self._tensors, strict=True)
-            tensors = [{"params": members} | own for own, members in options]
-        try:
-            return self._subject.build(tensors, **copy.deepcopy(dict(self._subject.arguments)) | first)
-        except Exception as error:
-            given = ", ".join(f"{name}={value!r}" for name, value in (dict(self._subject.arguments) | first).items())
-            raise self._failed(safe(f"building it with {given}"), error) from None
+        first, *others = self._groups
+        if not others:
+            return self._built_with([*self._tensors[0], *self._idle])
+        alone = self._built_with([_parameter(part) for part in parts(first.start, self._subject.shapes)])
+        own: dict[str, Any] = next(iter(getattr(alone, "param_groups", [])), {})
+        options = [self._subject.options_in(own, one, first) for one in self._groups]
+        return self._built_with(
+            [{"params": members} | given for given, members in zip(options, self._tensors, strict=True)]
+        )
+
+    def _built_with(self, tensors: list[Any]) -> Any:
+        given = dict(self._subject.arguments) | self._subject.options(self._groups[0])
+        with self._in_words(
+            safe(f"building it with {', '.join(f'{name}={value!r}' for name, value in given.items())}")
+        ):
+            return self._subject.build(tensors, **copy.deepcopy(given))
 
     def _put(self, given: Sequence[Sequence[Vector]]) -> None:
         arrays = [array for one in given for array in one]
@@ -198,7 +227,14 @@ class TorchTrainer:
         self._put(given)
         return torch.zeros((), dtype=torch.float64)
 
-    def _failed(self, doing: str, error: Exception) -> ConfigError:
+    @contextmanager
+    def _in_words(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except FAILURES as error:
+            raise self._failed(doing, error) from None
+
+    def _failed(self, doing: str, error: BaseException) -> ConfigError:
         words = failed(f"{self._subject.name}: {doing}", error, self._subject.file)
         if "dense gradients" in in_words(error):
             return ConfigError(

@@ -13,7 +13,7 @@ from momentumlab.errors import ConfigError
 from momentumlab.experiment import Cell, Experiment, Grid
 from momentumlab.experiment.schema_optimizer import Optimizer
 from momentumlab.experiment.schema_schedules import ETA, GAMMA, out_of_range
-from momentumlab.optimizers.updates import setting, shape_of, update_of
+from momentumlab.optimizers.updates import setting, shape_of, try_on, update_of
 from momentumlab.problems.build import build
 from momentumlab.problems.problem import Problem
 
@@ -60,6 +60,7 @@ def groups(grid: Grid) -> list[Group]:
     together = list(zip(gathered, problems, strict=True))
     for cells, problem in together:
         _check_schedules(cells, problem)
+        _check_rules(cells, problem)
     if any(cells[0].experiment.optimizer.backend == "torch" for cells in gathered):
         from momentumlab.engine.torch_optimizer import check_torch  # loads torch.optim, which no scratch run needs
 
@@ -82,6 +83,13 @@ def _check_schedules(cells: Sequence[Cell], problem: Problem) -> None:
     ]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _check_rules(cells: Sequence[Cell], problem: Problem) -> None:
+    """Raise ConfigError where a rule of a file fails on the problem's arrays, whose kind is known only here."""
+    distinct = {repr(getattr(cell.experiment.optimizer, "arguments", None)): cell for cell in cells}
+    for cell in distinct.values():
+        try_on(cell.experiment.optimizer, problem.arrays)
 
 
 def steps_of(experiment: Experiment, problem: Problem) -> int:

@@ -12,12 +12,8 @@ from momentumlab.arrays import TorchArrays
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import Cell
 from momentumlab.experiment.explain import given
-from momentumlab.experiment.schema_optimizer import (
-    TORCH_CLASSES,
-    Optimizer,
-    TorchGammaOptimizer,
-    TorchPlainOptimizer,
-)
+from momentumlab.experiment.schema_optimizer import Optimizer
+from momentumlab.experiment.schema_torch import TORCH_CLASSES, TorchGammaOptimizer, TorchPlainOptimizer
 from momentumlab.problems.models import ModelProblem
 from momentumlab.problems.problem import Problem
 from momentumlab.text import nearest, safe, shown
@@ -37,7 +33,8 @@ class TorchOptimizer:
 
     The kinds sgd, momentum and nesterov are torch.optim.SGD. Muon trains the matrices alone, since orthogonalisation
     exists for them only; all other parameters (biases) are trained by torch.optim.SGD with Muon's η, γ and nesterov,
-    without decay. Everything is torch's: where a schedule lets γ be 0, SGD leaves its buffer as it is.
+    without decay. Everything is torch's but where a schedule lets γ be 0: torch.optim.SGD has no buffer then, or an old
+    one, and here the buffer is what b ← γ·b + ∇J makes of it, so that a later γ finds the label's inertia.
     """
 
     def __init__(self, section: Optimizer, parameters: Sequence[Tensor]) -> None:
@@ -76,12 +73,17 @@ class TorchOptimizer:
 
         torch.optim.SGD: η·buffer, of Nesterov's step the inertial part. Every other class: the whole step.
         """
-        [*others, last] = self._parts
-        if not others and isinstance(last, torch.optim.SGD):
-            return _sgd_step(last)
+        for part in self._parts:
+            if isinstance(part, torch.optim.SGD):
+                _keep_buffers(part)
         before = flat(self._parameters)
         for part in self._parts:
             part.step()
+        [*others, last] = self._parts
+        if not others and isinstance(last, torch.optim.SGD):
+            [group] = last.param_groups
+            velocity: Tensor = group["lr"] * flat(last.state[one]["momentum_buffer"] for one in self._parameters)
+            return velocity
         return before - flat(self._parameters)
 
     def _nesterov_at(self, gamma: float) -> bool:
@@ -142,19 +144,16 @@ def _number(setting: Any) -> float:
 # ---- one update ------------------------------------------------------------------------------------------------
 
 
-def _sgd_step(optimizer: torch.optim.SGD) -> Tensor:
+def _keep_buffers(optimizer: torch.optim.SGD) -> None:
     [group] = optimizer.param_groups
-    # Without momentum torch keeps no buffer: what would enter it is then the whole step.
-    moved = [] if group["momentum"] else [_push(parameter, group) for parameter in group["params"]]
-    optimizer.step()
-    moved = moved or [optimizer.state[parameter]["momentum_buffer"] for parameter in group["params"]]
-    velocity: Tensor = group["lr"] * flat(moved)
-    return velocity
+    if not group["momentum"]:  # torch neither makes nor changes them then
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = _push(parameter, group)
 
 
 def _push(parameter: Tensor, group: dict[str, Any]) -> Tensor:
     assert parameter.grad is not None
-    gradient = -parameter.grad if group["maximize"] else parameter.grad
+    gradient = -parameter.grad if group["maximize"] else parameter.grad.clone()
     return gradient.add(parameter.detach(), alpha=group["weight_decay"]) if group["weight_decay"] else gradient
 
 
@@ -183,10 +182,15 @@ def _wrong_arguments(section: Optimizer) -> list[str]:
     for argument, value in section.arguments.items():
         if argument not in known:
             lines.append(f"optimizer.arguments: torch.optim.{section.kind} {_has_not(argument, known)}")
-        elif not _fits(value, hints[argument]):
+        elif not _fits(_with_beta1(value) if argument == "betas" else value, hints[argument]):
             wanted = _wanted(hints[argument])
             lines.append(f"optimizer.arguments.{argument}: got {given(value)}, must be {wanted}")
     return lines
+
+
+def _with_beta1(betas: Any) -> Any:
+    # [null, 0.99] leaves β₁ to gamma, which was checked
+    return [0.0, *betas[1:]] if isinstance(betas, list) and betas[:1] == [None] else betas
 
 
 def _has_not(argument: str, known: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import math
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from momentumlab.experiment.ranges import Keys, Range
 from momentumlab.experiment.schema_data import Data, training_samples
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from momentumlab.experiment.schema import Experiment
 
 Disagreement = tuple[Keys, str]
+_IN_FLOAT32 = {"gamma": GAMMA, "gammas": GAMMA, "eta": ETA, "clip": Range(0, low_open=True)}
 _Loss = Literal["mse", "cross_entropy"]
 
 MODEL_LOSS: dict[str, _Loss] = {"linear": "mse", "softmax": "cross_entropy"}
@@ -57,16 +58,28 @@ def _rounded_out_of_range(experiment: "Experiment") -> Iterator[Disagreement]:
     unsaid = experiment.objective is not None and "dtype" not in experiment.train.model_fields_set
     if experiment.train.dtype != "float32" or unsaid:
         return
-    for key, bounds in (("gamma", GAMMA), ("gammas", GAMMA), ("eta", ETA)):
-        setting = getattr(experiment.optimizer, key, math.nan)
+    for key in type(experiment.optimizer).model_fields:
+        bounds = _IN_FLOAT32.get(key, Range())
+        setting = getattr(experiment.optimizer, key)
         if isinstance(setting, ScheduleSection):
             problems = setting.problems(_AsFloat32(bounds.low, bounds.high, bounds.low_open, bounds.high_open))
             yield from ((("optimizer", key, *keys), sentence) for keys, sentence in problems)
             continue
-        for number in setting if isinstance(setting, list) else [setting]:
-            if not math.isnan(number) and _as_float32(number) not in bounds:
+        for keys, number in _numbers(setting, ("optimizer", key)):
+            if _as_float32(number) not in bounds:
                 rounded = f"which float32 rounds to {_as_float32(number):g}: take train.dtype float64"
-                yield ("optimizer", key), f"got {shown(number)}, {rounded}"
+                yield keys, f"got {shown(number)}, {rounded}"
+
+
+def _numbers(setting: Any, keys: Keys) -> Iterator[tuple[Keys, float]]:
+    if isinstance(setting, dict):
+        for name, value in setting.items():
+            yield from _numbers(value, (*keys, name))
+    elif isinstance(setting, list):
+        for value in setting:
+            yield from _numbers(value, keys)
+    elif isinstance(setting, int | float):
+        yield keys, setting
 
 
 class _AsFloat32(Range):
@@ -90,7 +103,7 @@ def _as_float32(value: float) -> float:
 def _of_objective(experiment: "Experiment", objective: Objective) -> Iterator[Disagreement]:
     train, start, dimension = experiment.train, objective.start, objective.dimension
     if isinstance(start, list) and len(start) != dimension:
-        yield ("objective", "start"), f"got {shown(start)}, must be {_numbers(dimension)}"
+        yield ("objective", "start"), f"got {shown(start)}, must be {_so_many(dimension)}"
     if objective.kind == "forces" and getattr(experiment.optimizer, "restart", None) == "function":
         yield ("optimizer", "restart"), "function looks at the loss, and forces have none: write gradient"
     if experiment.optimizer.kind == "Muon":
@@ -109,7 +122,7 @@ def _of_objective(experiment: "Experiment", objective: Objective) -> Iterator[Di
         )
 
 
-def _numbers(count: int) -> str:
+def _so_many(count: int) -> str:
     return "1 number" if count == 1 else f"{count} numbers"
 
 
@@ -120,7 +133,7 @@ def _of_model(experiment: "Experiment") -> Iterator[Disagreement]:
     yield from _loss_fits(data, model.kind, experiment.loss)
     yield from _samples_suffice(data, experiment.train.batch_size)
     if data.kind == "line" and model.kind == "linear" and model.start is not None and len(model.start) != 2:
-        yield ("model", "start"), f"got {shown(model.start)}, must be {_numbers(2)}: w, then b"
+        yield ("model", "start"), f"got {shown(model.start)}, must be {_so_many(2)}: w, then b"
 
 
 def _loss_fits(data: Data, model: str, said: str | None) -> Iterator[Disagreement]:

@@ -1,11 +1,13 @@
 """Setting dotted keys in the data of an experiment, as `--set` and the cells of a grid do."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
 
 from momentumlab.errors import ConfigError
 from momentumlab.experiment.explain import given
-from momentumlab.experiment.schema_optimizer import backends_of, has_gamma, keys_of
+from momentumlab.experiment.keys import models_in
+from momentumlab.experiment.schema_optimizer import MomentumOptimizer, backends_of, has_gamma, keys_of
+from momentumlab.experiment.schema_torch import TORCH_CLASSES
 
 Data = dict[str, Any]
 
@@ -27,10 +29,9 @@ def changed(data: Data, changes: Mapping[str, Any]) -> Data:
     changes = flat(changes)
     result = dict(data)
     for key, value in changes.items():
-        for rival in _rivals(key, value, data):
-            section, _, name = rival.partition(".")
-            if rival not in changes and isinstance(result.get(section), dict):
-                result[section] = {other: kept for other, kept in result[section].items() if other != name}
+        for rival in _rivals(key, value, data, changes):
+            if rival not in changes:
+                result = _without(result, rival.split("."))
     for key in sorted(changes, key=lambda key: key.count(".")):  # a whole section first, then keys within it
         result = _put(result, key.split("."), changes[key], key)
     return result
@@ -41,10 +42,11 @@ def value_key(key: str, data: Data) -> str:
 
     A list of points has no such value: it is replaced.
     """
-    section, _, name = key.partition(".")
-    inner = data.get(section)
-    schedule = inner.get(name) if isinstance(inner, dict) else None
-    return f"{key}.value" if isinstance(schedule, dict) and schedule.get("schedule") != "list" else key
+    if key not in {"optimizer.gamma", "optimizer.eta"}:
+        return key
+    section = data.get("optimizer")
+    setting = section.get(key.removeprefix("optimizer.")) if isinstance(section, dict) else None
+    return f"{key}.value" if isinstance(setting, dict) and setting.get("schedule") != "list" else key
 
 
 def flat(changes: Mapping[str, Any]) -> Data:
@@ -58,16 +60,53 @@ def flat(changes: Mapping[str, Any]) -> Data:
     return result
 
 
-def _rivals(key: str, value: Any, data: Data) -> tuple[str, ...]:
-    if key != "optimizer.kind":
-        return _RIVALS.get(key, ())
+def _rivals(key: str, value: Any, data: Data, changes: Data) -> Iterable[str]:
+    said = data.get("optimizer")
+    section: Data = said if isinstance(said, dict) else {}
+    if key == "optimizer.kind":
+        return _strange_to(value, section)
+    if key in {"optimizer.gamma.schedule", "optimizer.eta.schedule"}:
+        setting = key.removesuffix(".schedule")
+        return (f"{setting}.{name}" for name in _of_another_shape(value, setting.partition(".")[2], section))
+    if _says_beta1(key, value, changes.get("optimizer.kind", section.get("kind"))):
+        return ("optimizer.gamma",)
+    return _RIVALS.get(key, ())
+
+
+def _of_another_shape(shape: Any, setting: str, section: Data) -> Iterable[str]:
+    # What stands beside a schedule's name and is a key of the old shape alone.
+    shapes = models_in(MomentumOptimizer.model_fields[setting].annotation)
+    known = [one.model_fields for one in shapes if shape in get_args(one.model_fields["schedule"].annotation)]
+    before = section.get(setting)
+    return [name for name in before if known and name not in known[0]] if isinstance(before, dict) else []
+
+
+def _strange_to(kind: Any, section: Data) -> Iterable[str]:
     # What the file says of the other kind alone was meant for that kind: its γ where one of the two has none.
-    section = data.get("optimizer")
-    said = section if isinstance(section, dict) else {}
-    known, before = keys_of(value), said.get("kind", "momentum")
-    strange = [name for name in said if known and name not in known]
-    strange += ["backend"] * (said.get("backend") not in (None, *backends_of(value)))
-    return tuple(f"optimizer.{name}" for name in strange + ["gamma"] * (has_gamma(value) != has_gamma(before)))
+    known, before = keys_of(kind), section.get("kind", "momentum")
+    strange = [name for name in section if known and name not in known]
+    strange += ["backend"] * (section.get("backend") not in (None, *backends_of(kind)))
+    return (f"optimizer.{name}" for name in strange + ["gamma"] * (has_gamma(kind) != has_gamma(before)))
+
+
+def _says_beta1(key: str, value: Any, kind: Any) -> bool:
+    # Of Adam and its kin the first of betas is γ.
+    known = TORCH_CLASSES.get(str(kind))
+    if known is None or known.gamma_argument != "betas":
+        return False
+    if key == "optimizer.arguments":
+        value = value.get("betas") if isinstance(value, dict) else None
+    elif key != "optimizer.arguments.betas":
+        return False
+    return isinstance(value, list) and value[:1] not in ([], [None])
+
+
+def _without(data: Data, path: list[str]) -> Data:
+    first, *rest = path
+    if not rest:
+        return {name: kept for name, kept in data.items() if name != first}
+    inner = data.get(first)
+    return {**data, first: _without(inner, rest)} if isinstance(inner, dict) else data
 
 
 def _put(data: Data, path: list[str], value: Any, key: str) -> Data:

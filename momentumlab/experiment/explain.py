@@ -7,10 +7,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from momentumlab.experiment.keys import ALIASES, at_home, models_in
+from momentumlab.experiment.keys import ALIASES, SLIP, at_home, models_in
 from momentumlab.experiment.problem import Path, Problem, dotted
 from momentumlab.experiment.schema import Experiment
-from momentumlab.experiment.schema_optimizer import NOT_TRAINED, TORCH_CLASSES
+from momentumlab.experiment.schema_torch import NOT_TRAINED, TORCH_CLASSES
 from momentumlab.experiment.section import Section
 from momentumlab.text import nearest, shown
 
@@ -26,6 +26,11 @@ _MUST_BE = {
     "too_short": "must not be empty",
 }
 _CHOOSING = ("kind", "schedule")  # the keys that say which section it is
+_OTHER_NAMES = {  # what papers call a key
+    **{(kind, "beta"): " β is gamma here." for kind in ("momentum", "nesterov", "ema", "qhm", "signum")},
+    ("lion", "beta2"): " β₂ is gamma here.",
+    ("lion", "betas"): " β₁ is beta1 here, and β₂ is gamma.",
+}
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
@@ -51,7 +56,7 @@ def _problems(detail: ErrorDetails, data: Any) -> list[Problem]:
     if kind == "problems":
         return [Problem((*path, *keys), sentence) for keys, sentence in detail["ctx"]["problems"]]
     if kind in {"extra_forbidden", "missing"}:
-        return [Problem(path, "missing" if kind == "missing" else _unknown_key(detail), at_key=True)]
+        return [Problem(path, "missing" if kind == "missing" else _unknown_key(detail, path), at_key=True)]
     if kind in {"union_tag_not_found", "union_tag_invalid"}:
         return [_wrong_kind(detail, path)]
     return [Problem(path, f"got {given(detail['input'])}, {_sentence(detail)}")]
@@ -67,13 +72,28 @@ def _sentence(detail: ErrorDetails) -> str:
         return f"must have at most {context['max_length']} elements"
     if kind in {"model_type", "model_attributes_type"}:
         return f"must be a section such as {_example(detail)}"
-    return _MUST_BE.get(kind, detail["msg"]) + _about_quotes(kind, value)
+    return _MUST_BE.get(kind, detail["msg"]) + (_about_quotes(kind, value) or _or_a_schedule(detail))
 
 
 def _about_quotes(kind: str, value: Any) -> str:
     if kind in {"float_type", "int_type"} and isinstance(value, str) and _NUMBER.fullmatch(value):
         return ": take the quotes away"
     return ": put it in quotes" if kind == "string_type" and isinstance(value, int | float) else ""
+
+
+def _or_a_schedule(detail: ErrorDetails) -> str:
+    """For the name of a schedule that stands where its mapping should."""
+    *setting, shape = detail["loc"] or ("",)
+    if shape != "a number" or not isinstance(detail["input"], str):
+        return ""
+    shapes = {kind: model for model in _models_at(tuple(setting)) for kind in _kinds(model)}
+    name = nearest(detail["input"], shapes)
+    if name is None:
+        return ""
+    needed = [key for key, field in shapes[name].model_fields.items() if field.is_required() and key != "schedule"]
+    values = {"value": 0.9 if "gamma" in setting else 0.1}
+    keys = [f"schedule: {name}", *(f"{key}: {values.get(key, '…')}" for key in needed)]
+    return f", or a schedule: {{{', '.join(keys)}}}"
 
 
 def _example(detail: ErrorDetails) -> str:
@@ -87,12 +107,12 @@ def _one_of(value: Any, allowed: list[str]) -> str:
     ours = [word for word in allowed if word not in TORCH_CLASSES]
     *others, last = ours if len(ours) == len(allowed) else [*ours, "a class of torch.optim such as Adam"]
     choices = f"{', '.join(others)} or {last}" if others else last
-    guess = _did_you_mean(value, allowed) if isinstance(value, str) else ""
+    guess = _did_you_mean(value.removeprefix("torch.optim."), allowed) if isinstance(value, str) else ""
     return f"must be {choices}" + (f".{guess}" if guess else "")
 
 
-def _did_you_mean(word: str, choices: Iterable[str]) -> str:
-    guess = nearest(word, choices)
+def _did_you_mean(word: str, choices: Iterable[str], likeness: float = 0.6) -> str:
+    guess = nearest(word, choices, likeness)
     return f" Did you mean {guess!r}?" if guess else ""
 
 
@@ -100,20 +120,33 @@ def _wrong_kind(detail: ErrorDetails, path: Path) -> Problem:
     section, key = detail["input"], detail["ctx"]["discriminator"].strip("'")
     kinds = [kind for model in _models_at(detail["loc"]) for kind in _kinds(model)]
     if key not in section:
-        return Problem((*path, key), f"missing, {_one_of(None, kinds)}", at_key=True)
+        shape = nearest(str(section.get("kind", "")), kinds)
+        hint = f". In place of kind write {key}: {shape}" if shape else ""
+        return Problem((*path, key), f"missing, {_one_of(None, kinds)}{hint}", at_key=True)
     why = NOT_TRAINED.get(str(section[key]), "")
     law = _one_of(section[key], kinds) + (f". {why}" if why else "")
     return Problem((*path, key), f"got {given(section[key])}, {law}")
 
 
-def _unknown_key(detail: ErrorDetails) -> str:
-    *section, word = detail["loc"]
-    model = _models_at(tuple(section))[0]
+def _unknown_key(detail: ErrorDetails, path: Path) -> str:
+    *section, last = detail["loc"]
+    word, model = str(last), _models_at(tuple(section))[0]
     allowed = list(model.model_fields)
+    kind = str(section[-1]) if section and section[-1] in _kinds(model) else ""
     spellings = [*allowed, *(alias for alias, key in ALIASES.items() if key in allowed)]
-    guess = _did_you_mean(str(word), spellings) or at_home(str(word), here=dotted((*section[:1], word)))
-    of_kind = f" for {section[-1]}" if section and section[-1] in _kinds(model) else ""
-    return f"unknown key{of_kind}. Allowed: {', '.join(allowed)}.{guess}"
+    hint = _OTHER_NAMES.get((kind, word)) or _did_you_mean(word, spellings, SLIP)
+    if kind in TORCH_CLASSES:
+        hint = hint or f" An argument of torch.optim.{kind} is optimizer.arguments.{word}."
+    hint = hint or _kin(detail) or _did_you_mean(word, spellings) or at_home(word, here=dotted(path))
+    return f"unknown key{f' for {kind}' if kind else ''}. Allowed: {', '.join(allowed)}.{hint}"
+
+
+def _kin(detail: ErrorDetails) -> str:
+    """Which other kinds of the section know the key."""
+    *section, _, word = ("", *detail["loc"])
+    models = _models_at(tuple(section[1:])) if len(section) > 1 else []
+    kin = [kind for model in models if word in model.model_fields for kind in _kinds(model)]
+    return f" It is a key of {', '.join(kin[:3])}{' …' if len(kin) > 3 else ''}." if kin else ""
 
 
 def _models_at(loc: tuple[str | int, ...]) -> list[type[Section]]:

@@ -216,7 +216,7 @@ def _value(cell: Cell, key: str) -> dict[str, Any]:
 
 
 def _differing(cells: list[Cell], section: str, taken: set[str]) -> list[dict[str, Any]]:
-    every = [dict(_leaves(cell.experiment.resolved()[section], section)) for cell in cells]
+    every = [dict(_leaves(_within(cell.experiment.resolved(), section), section)) for cell in cells]
     names = dict.fromkeys(name for leaves in every for name in leaves if name not in taken)
     differ = [
         name
@@ -224,6 +224,12 @@ def _differing(cells: list[Cell], section: str, taken: set[str]) -> list[dict[st
         if any(leaves.get(name) != every[0].get(name) for leaves in every) and not _told_by_the_kind(name, every)
     ]
     return [{short_key(name): leaves.get(name) for name in differ} for leaves in every]
+
+
+def _within(data: dict[str, Any], key: str) -> dict[str, Any]:
+    for name in key.split("."):
+        data = data[name]
+    return data
 
 
 def _told_by_the_kind(name: str, every: list[dict[str, Any]]) -> bool:

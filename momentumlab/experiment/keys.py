@@ -14,8 +14,9 @@ from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.section import Section
 from momentumlab.text import nearest, shown
 
+SLIP = 0.85  # the likeness of a word and what a slip of the finger makes of it: gama, kid, etta
 _SECTIONS = ", ".join(Experiment.model_fields)
-ALIASES = {"γ": "gamma", "momentum": "gamma", "η": "eta", "lr": "eta"}
+ALIASES = {"γ": "gamma", "momentum": "gamma", "η": "eta", "lr": "eta", "ν": "nu"}
 
 
 def full_key(key: str) -> str:
@@ -99,5 +100,14 @@ def unknown(key: str) -> str | None:
     if key in known or re.fullmatch(r"optimizer\.arguments\.\w+", key):
         return None
     word = key.rpartition(".")[2]
-    guess = nearest(key, [*known, *(name.rpartition(".")[2] for name in known)])
+    if re.fullmatch(r"optimizer\.[a-z]\w*", key) and not (at_home(word) or nearest(word, _words(), SLIP)):
+        lion = " β₂ of lion is gamma." if word == "beta2" else ""
+        argument = f"An argument of a class of torch or of your rule is optimizer.arguments.{word}."
+        return f"unknown key {shown(key)}.{lion} {argument}"
+    guess = nearest(key, [*known, *_words()])
     return f"unknown key {shown(key)}." + (at_home(word) or at_home(guess or "") or f" Sections: {_SECTIONS}.")
+
+
+@cache
+def _words() -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.rpartition(".")[2] for name in every_key()))

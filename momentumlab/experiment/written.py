@@ -15,12 +15,14 @@ _PROBLEM = ("data", "model", "loss", "objective")
 def repeated_by(experiment: Experiment, grid: Grid) -> str:
     """The YAML text on which the same command trains the same runs: everything resolved, the axes as the sweep section.
 
-    Where an axis changes the kind of the problem or of the optimizer, the defaults of one kind do not fit another: of
-    these sections only what the user said is written then, and reading it fills in the same defaults.
+    Where an axis changes the kind of the problem, or of the optimizer more than γ and η, the defaults of one run do not
+    fit another: a γ that came from `betas` would stand against other betas. Of these sections only what the user said
+    is written then, and reading it fills in the same defaults.
     """
     data = {key: value for key, value in experiment.resolved().items() if key != "sweep"}
     changed = {axis.key.removesuffix(".kind") for axis in grid.axes}
-    unfit = [*(_PROBLEM if changed & {*_PROBLEM} else ()), *(("optimizer",) if "optimizer" in changed else ())]
+    shaped = {key.partition(".")[0] for key in changed - {"optimizer.gamma", "optimizer.eta"}}
+    unfit = [*(_PROBLEM if changed & {*_PROBLEM} else ()), *(("optimizer",) if "optimizer" in shaped else ())]
     if unfit:
         said = experiment.written()
         data = {key: said.get(key) if key in unfit else value for key, value in data.items()}

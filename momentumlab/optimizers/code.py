@@ -9,6 +9,8 @@ A rule file holds one function in the shape of ours:
 
 import importlib
 import inspect
+import os
+import stat
 import sys
 import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,12 +24,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from momentumlab.arrays import Array, Arrays, NumpyArrays
 from momentumlab.errors import ConfigError
 from momentumlab.optimizers.rules import Rule, Update
 from momentumlab.text import nearest, safe, shown
 
+FAILURES = (Exception, SystemExit)  # what other people's code may end with; SystemExit would end the program in silence
+_NUMPY = NumpyArrays("float64")
 _OURS = ("momentumlab", "torch")  # packages that run here anyway
+Numbers = npt.NDArray[Any]
 _SHAPE = "def update(theta, gradient, memory, gamma, eta): … return theta, memory"
+
+
+class RuleError(Exception):
+    """A rule of somebody's file that failed in training: the line and what it says. It ends the run, not the sweep."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +55,10 @@ def is_file(source: str) -> bool:
 
 def allowed(source: str, allow_code: Collection[str]) -> bool:
     """Whether the code of a file or module may be run: `allow_code` names the same one, or it is ours or torch's."""
+    names = _names(allow_code)
     if is_file(source):
-        return any(is_file(other) and Path(other).resolve() == Path(source).resolve() for other in allow_code)
-    return source in allow_code or source.partition(".")[0] in _OURS
+        return any(is_file(other) and Path(other).resolve() == Path(source).resolve() for other in names)
+    return source in names or source.partition(".")[0] in _OURS
 
 
 def load_attribute(source: str, name: str | None, allow_code: Collection[str]) -> object:
@@ -63,10 +74,10 @@ def load_attribute(source: str, name: str | None, allow_code: Collection[str]) -
 
 def refuse_unless_allowed(sources: Sequence[str], allow_code: Collection[str]) -> None:
     """Raise ConfigError, which names the option to add, for each file or module that `allow_code` does not name."""
-    forbidden = [safe(source) for source in sources if not allowed(source, allow_code)]
+    forbidden = [source for source in sources if not allowed(source, allow_code)]
     if forbidden:
-        why = "its code would be run on this machine: if you trust it, add"
-        raise ConfigError([f"{source}: {why} --allow-code {source}" for source in forbidden])
+        others = _others(_names(allow_code))
+        raise ConfigError([f"{safe(source)}: {_leave_to_give(source)}{others}" for source in forbidden])
 
 
 def rule_from_file(
@@ -91,22 +102,22 @@ def rule_of(function: object, source: str, arguments: Mapping[str, Any]) -> File
     """A function of `source`, a file or a module, as a rule, once it was tried on small arrays; or ConfigError."""
     if not inspect.isfunction(function):
         raise ConfigError(f"{safe(source)}: {shown(function)} is no function, a rule is: {_SHAPE}")
-    where = f"{safe(source)}:{function.__code__.co_firstlineno}: {function.__name__}"
+    where = _where(function, source)
     problems = _of_the_shape(function) + _of_the_arguments(function, arguments)
     if problems:
         raise ConfigError([f"{where}: {problem}" for problem in problems])
     own = {name: parameter.default for name, parameter in _further(function).items()}
     rule = FileRule(function, eta_outside=False, arguments=own | dict(arguments))
-    _try(rule, where, function.__code__.co_filename)
+    try_out(rule, source)
     return rule
 
 
-def as_column(value: object, runs: int) -> object:
+def as_column(value: object, runs: int, arrays: Arrays = _NUMPY) -> object:
     """A hyperparameter as a rule gets it in a stack: a number as (run, 1), so each of a list, a word as it is."""
     if isinstance(value, list | tuple):
-        return [as_column(element, runs) for element in value]
+        return [as_column(element, runs, arrays) for element in value]
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return np.full((runs, 1), value, np.float64) if is_number else value
+    return arrays.column(np.full(runs, value, np.float64)) if is_number else value
 
 
 def in_words(error: BaseException) -> str:
@@ -123,6 +134,12 @@ def line_of(error: BaseException, file: str) -> int | None:
     return lines[-1] if lines else None
 
 
+def place_of(error: BaseException, source: str, file: str) -> str:
+    """`source` with the line in which the exception came up, where that is in `file`: my_rule.py:3."""
+    line = line_of(error, file)
+    return safe(f"{source}:{line}" if line else source)
+
+
 class _Source(SourceFileLoader):
     """Compiles what the file says now: __pycache__ is told apart by whole seconds, and stays unwritten."""
 
@@ -131,7 +148,36 @@ class _Source(SourceFileLoader):
         return code
 
 
+def _names(allow_code: Collection[str]) -> Collection[str]:
+    return [allow_code] if isinstance(allow_code, str) else allow_code  # its letters are no names
+
+
+def _leave_to_give(source: str) -> str:
+    if is_file(source) and not os.path.exists(source):
+        return "there is no such file"
+    in_python = f"in Python allow_code=[{shown(source, 1000)}]"
+    return f"its code would be run on this machine: if you trust it, add --allow-code {safe(source)}, {in_python}"
+
+
+def _others(names: Collection[str]) -> str:
+    """What was allowed instead, and which of it is nowhere."""
+    missing = [safe(name) for name in names if is_file(name) and not os.path.exists(name)]
+    nowhere = f", and there is no {', '.join(missing)}" if missing else ""
+    return f"; --allow-code names {', '.join(map(safe, names))}{nowhere}" if names else ""
+
+
+def _refuse_what_never_ends(path: str) -> None:
+    """ConfigError for a pipe or a device, which would be read for ever."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # reading it says why
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise ConfigError(f"{safe(path)}: is a device or a pipe. Name an ordinary file.")
+
+
 def _load_file(path: str) -> ModuleType:
+    _refuse_what_never_ends(path)
     file = str(Path(path).resolve())
     name = f"code of {file}"  # no module that anything imports has such a name
     spec = spec_from_loader(name, _Source(name, file))
@@ -140,17 +186,12 @@ def _load_file(path: str) -> ModuleType:
     sys.modules[name] = module = module_from_spec(spec)  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever the file does when it is run
+    except FAILURES as error:  # whatever the file does when it is run
         del sys.modules[name]
         if isinstance(error, OSError) and error.filename == file:
             raise ConfigError(f"{safe(path)}: cannot be read: {error.strerror}") from None
-        raise ConfigError(f"{_place(path, error, file)}: {in_words(error)}") from None
+        raise ConfigError(f"{place_of(error, path, file)}: {in_words(error)}") from None
     return module
-
-
-def _place(path: str, error: BaseException, file: str) -> str:
-    line = line_of(error, file)
-    return safe(f"{path}:{line}" if line else path)
 
 
 def _attribute(module: ModuleType, name: str, source: str) -> object:
@@ -173,7 +214,7 @@ def _import(name: str) -> ModuleType:
             f"{safe(name)}: there is no module {shown(error.name)} to import here. A file is named with its ending: "
             f"{safe(name.rpartition('.')[2])}.py"
         ) from None
-    except (Exception, SystemExit) as error:
+    except FAILURES as error:
         raise ConfigError(f"{safe(name)}: {in_words(error)}") from None
 
 
@@ -231,47 +272,75 @@ def _of_the_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]
     ]
 
 
-def _try(rule: FileRule, where: str, file: str) -> None:
-    """Three updates of two runs, together and alone, as the engine will ask for them; ConfigError says what failed."""
+def try_out(rule: FileRule, source: str, arrays: Arrays = _NUMPY) -> None:
+    """Three updates of two runs, together and alone, as the engine will ask for them; ConfigError says what failed.
+
+    `arrays` are the kind that the engine will hand over: numpy's for an objective, torch's for a model.
+    """
+    kind = "" if arrays.module is np else ", on torch tensors"
+    where = f"{_where(rule.update, source)}{kind}"
     starts = np.array([[1.0, -2.0, 0.5], [4.0, 0.25, -3.0]])
     gradients = np.array([[[0.5, -1.0, 2.0], [-3.0, 0.0, 0.125]], [[1.5, 0.75, -0.5], [0.25, 2.0, -1.0]]])
     gradients = np.concatenate([gradients, -0.5 * gradients[:1]])  # (step, run, parameter)
     try:
         with np.errstate(all="ignore"):
-            together = _updates(rule, starts, gradients)
-            alone = [_updates(rule, starts[[run]], gradients[:, [run]]) for run in range(2)]
+            together = _updates(rule, starts, gradients, arrays)
+            alone = [_updates(rule, starts[[run]], gradients[:, [run]], arrays) for run in range(2)]
+            _refuse_swapped(rule, starts, gradients[0], arrays)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    except Exception as error:
-        line = line_of(error, file)
-        at = f" (line {line})" if line else ""
-        raise ConfigError(f"{where}: the update was tried and raised {in_words(error)}{at}") from None
+    except FAILURES as error:
+        place = place_of(error, source, rule.update.__code__.co_filename)
+        tried = f"{rule.update.__name__}{kind}: the update was tried"
+        raise ConfigError(f"{place}: {tried} and raised {in_words(error)}") from None
     # Another order of a sum is forgiven, an ingredient from the neighbour is not.
-    if not np.allclose(together, np.concatenate(alone), rtol=1e-9, atol=1e-9, equal_nan=True):
+    rounding = 1e-9 if arrays.dtype == "float64" else 1e-4
+    if not np.allclose(together, np.concatenate(alone), rtol=rounding, atol=rounding, equal_nan=True):
         raise ConfigError(
             f"{where}: a run gets other numbers beside another run than alone. θ and ∇J are (run, parameter): sum and "
             "take norms along the last axis only (axis=-1, keepdims=True), and keep nothing outside the memory"
         )
 
 
-def _updates(rule: FileRule, theta: npt.NDArray[Any], gradients: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    columns = {"gamma": 0.9, "eta": 0.1} | dict(rule.arguments)
-    columns = {name: as_column(value, len(theta)) for name, value in columns.items()}
-    theta, shape = theta.copy(), theta.shape
-    memory = theta - theta
-    for gradient in gradients:
-        given = gradient.copy()
+def _where(function: Callable[..., Any], source: str) -> str:
+    return f"{safe(source)}:{function.__code__.co_firstlineno}: {function.__name__}"
+
+
+def _updates(rule: FileRule, starts: Numbers, gradients: Numbers, arrays: Arrays) -> Numbers:
+    columns = _columns(rule, len(starts), arrays)
+    theta = arrays.array(starts)
+    memory, kind, like = theta - theta, type(theta), (theta.shape, theta.dtype)
+    for gradient in map(arrays.array, gradients):
+        given = arrays.array(arrays.numpy(gradient))
         theta, memory = _pair(rule.update, theta, given, memory, columns)
         for name, array in (("θ", theta), ("the memory", memory)):
-            if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != np.float64:
+            if not isinstance(array, kind) or (array.shape, array.dtype) != like:
                 raise ConfigError(f"must return {name} in the shape and dtype of θ, returned {_described(array)}")
-        if not np.array_equal(given, gradient):
+        if not np.array_equal(arrays.numpy(given), arrays.numpy(gradient)):
             raise ConfigError("changes ∇J, which is read after the update too: work on a copy")
-    return theta
+    return arrays.numpy(theta)
+
+
+def _refuse_swapped(rule: FileRule, starts: Numbers, gradient: Numbers, arrays: Arrays) -> None:
+    """ConfigError where θ comes back in the memory's place: with η = 0 it is θ that must stay."""
+    columns = _columns(rule, len(starts), arrays) | {"eta": as_column(0.0, len(starts), arrays)}
+    theta = arrays.array(starts)
+    try:
+        pair = rule.update(theta, arrays.array(gradient), theta - theta, **columns)
+    except FAILURES:
+        return  # it may refuse η = 0
+    moved, memory = (arrays.numpy(array) for array in pair)
+    if np.array_equal(memory, starts) and not np.array_equal(moved, starts):
+        raise ConfigError("returns the memory and θ in the wrong order: return theta, memory")
+
+
+def _columns(rule: FileRule, runs: int, arrays: Arrays) -> dict[str, object]:
+    given = {"gamma": 0.9, "eta": 0.1} | dict(rule.arguments)
+    return {name: as_column(value, runs, arrays) for name, value in given.items()}
 
 
 def _pair(
-    update: Update, theta: Any, gradient: Any, memory: Any, hyperparameters: Mapping[str, Any]
+    update: Update, theta: Array, gradient: Array, memory: Array, hyperparameters: Mapping[str, Any]
 ) -> tuple[Any, Any]:
     returned = update(theta, gradient, memory, **hyperparameters)
     if not isinstance(returned, Sequence) or len(returned) != 2:
@@ -279,9 +348,10 @@ def _pair(
     return returned[0], returned[1]
 
 
-def _described(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape} and dtype {value.dtype}"
+def _described(value: Any) -> str:
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        kind = "an array" if isinstance(value, np.ndarray | np.generic) else "a tensor"
+        return f"{kind} of shape {tuple(value.shape)} and dtype {value.dtype}"
     return shown(value)
 
 

@@ -1,7 +1,8 @@
 """Hyperparameters with which another rule takes the same steps, and where two rules part when there are none.
 
 The names are those of rules.py, with `classical` and `torch` for momentum with η inside and outside, and `nesterov` for
-torch's form. What is a special case of quasi-hyperbolic momentum and no rule here can be converted from, not to.
+torch's form. What is a special case of quasi-hyperbolic momentum and no rule here can be converted from, not to. signum
+and lion step by signs and are none.
 """
 
 import math
@@ -31,6 +32,7 @@ SOURCES = tuple(READ)
 TARGETS = tuple(WRITTEN)
 
 _NAMES_IN_RULES = {"classical": "momentum", "torch": "torch_momentum", "nesterov": "torch_nesterov"}
+_OF_SIGNS = ("signum", "lion")
 _APART = Decimal("1e-12")  # of the way gone: in float64 the same steps are hardly closer
 
 
@@ -108,6 +110,8 @@ def _unknown(role: str, name: str, allowed: Sequence[str]) -> str:
     guess = nearest(name, [*allowed, *ours])
     guess = ours.get(guess or "", guess)
     hint = f" Did you mean {guess!r}?" if guess else ""
+    if name in _OF_SIGNS:
+        hint = " It steps by signs, which no average follows. lion with beta1 = gamma is signum."
     return f"--convert: got {shown(name)} as the {role}, must be one of {', '.join(allowed)}.{hint}"
 
 
@@ -196,7 +200,14 @@ def _about_schedules(here: _Script, there: _Script) -> str:
     if len(factors) > 1:
         return f"{together} if η follows this formula in each"
     factor = rounded(factors.pop())
-    return f"{together}, {'with the same schedules' if factor == 1 else f'with every η times {factor:.6g}'}"
+    ours, theirs = ([update.get("gamma") for update in script.updates] for script in (here, there))
+    if factor == 1 and ours == theirs:
+        return f"{together}, with the same schedules"
+    falling = len({update["eta"] for update in here.updates}) > 1
+    eta = f"every η times {factor:.6g}" if factor != 1 else f"the same {'schedule of η' if falling else 'η'}"
+    # A γ of its own is one number then: where nothing is remembered 0, whatever schedule the source has.
+    gamma = "" if theirs[0] is None or ours == theirs else f" and γ = {rounded(theirs[0]):.6g}"
+    return f"{together}, with {eta}{gamma}"
 
 
 def _why(here: _Script, there: _Script, wanted: Sequence[Values]) -> str:

@@ -95,6 +95,24 @@ def refuse(values: Mapping[str, Any], about: str) -> None:
         raise ConfigError(problems)
 
 
+def wrong(name: str, value: Any) -> str | None:
+    """What is wrong with a hyperparameter that is a number or a list of them, in words; None where nothing is."""
+    law = LAWS[name]
+    if name not in LISTS:
+        return None if law.holds(_number(value)) else f"got {shown(value)}, {law.says}"
+    if not isinstance(value, list | tuple) or not value:
+        return f"got {shown(value)}, must be a list such as [0, 0.9]"
+    bad = [one for one in value if not law.holds(_number(one))]
+    return f"got {shown(bad[0])} in {shown(value)}, each {law.says}" if bad else None
+
+
+def uneven(given: Mapping[str, Any]) -> str | None:
+    """What is wrong with the lengths of aggmo's lists, in words; None where nothing is."""
+    lengths = {name: len(given[name]) for name in LISTS if isinstance(given.get(name), list | tuple) and given[name]}
+    counts = " and ".join(f"{count} {name}" for name, count in lengths.items())
+    return f"got {counts}, must be one weight for each of gammas" if len(set(lengths.values())) > 1 else None
+
+
 def _misnamed(source: str, given: Mapping[str, Any]) -> list[str]:
     takes = hyperparameters(source)
     problems = [f"{source} needs {name}: {LAWS[name].example}" for name in takes if name not in {*given, *OPTIONAL}]
@@ -111,26 +129,17 @@ def _misnamed(source: str, given: Mapping[str, Any]) -> list[str]:
 def _out_of_range(source: str, given: Mapping[str, Any], steps: int) -> list[str]:
     known = [name for name in hyperparameters(source) if name in given]
     problems = [f"{source}: {name}: {words}" for name in known if (words := _wrong(source, name, given[name], steps))]
-    lengths = {name: len(given[name]) for name in LISTS if isinstance(given.get(name), list | tuple) and given[name]}
-    if len(set(lengths.values())) > 1:
-        counts = " and ".join(f"{count} {name}" for name, count in lengths.items())
-        problems.append(f"{source}: got {counts}, must be one weight for each of gammas")
-    return problems
+    lengths = uneven(given)
+    return problems + ([f"{source}: {lengths}"] if lengths else [])
 
 
 def _wrong(source: str, name: str, value: Any, steps: int) -> str | None:
     """What is wrong with one hyperparameter, in words."""
-    law = LAWS[name]
     if callable(value):
         if name in SCHEDULED and source in WRITTEN:
             return _wrong_schedule(name, value, steps)
         return f"got a schedule, must be a number: only {' and '.join(SCHEDULED)} of {', '.join(WRITTEN)} can have one"
-    if name not in LISTS:
-        return None if law.holds(_number(value)) else f"got {shown(value)}, {law.says}"
-    if not isinstance(value, list | tuple) or not value:
-        return f"got {shown(value)}, must be a list such as [0, 0.9]"
-    bad = [one for one in value if not law.holds(_number(one))]
-    return f"got {shown(bad[0])} in {shown(value)}, each {law.says}" if bad else None
+    return wrong(name, value)
 
 
 def _wrong_schedule(name: str, schedule: Schedule, steps: int) -> str | None:

@@ -2,11 +2,21 @@
 
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import Any
 
+from momentumlab.arrays import Arrays, NumpyArrays
 from momentumlab.experiment.schema_optimizer import AggmoOptimizer, FileOptimizer, Optimizer, RuleOptimizer
-from momentumlab.optimizers.code import FileRule, rule_from_file, rule_of
+from momentumlab.optimizers.code import (
+    FAILURES,
+    FileRule,
+    RuleError,
+    in_words,
+    place_of,
+    rule_from_file,
+    rule_of,
+    try_out,
+)
 from momentumlab.optimizers.rules import RULES, Rule
 from momentumlab.optimizers.update import Update
 
@@ -25,6 +35,15 @@ def update_of(optimizer: RuleOptimizer) -> Update:
         dampening=bool(getattr(optimizer, "dampening", None)),
         momentum_correction=bool(getattr(optimizer, "momentum_correction", None)),
     )
+
+
+def try_on(optimizer: Optimizer, arrays: Arrays) -> None:
+    """Raise ConfigError where the rule of a `kind: file` fails on a stack's own kind of arrays.
+
+    On numpy's every rule was tried when it was loaded.
+    """
+    if isinstance(optimizer, FileOptimizer) and not isinstance(arrays, NumpyArrays):
+        try_out(_file_rule(optimizer), optimizer.path, arrays)
 
 
 def setting(optimizer: Optimizer, name: str) -> Any:
@@ -54,7 +73,8 @@ def shape_of(given: Any) -> Any:
 
 def _rule_of(optimizer: RuleOptimizer) -> Rule:
     if isinstance(optimizer, FileOptimizer):
-        return Rule(_file_rule(optimizer).update, eta_outside=False)  # the same for all its arguments
+        function = _file_rule(optimizer).update  # the same for all its arguments
+        return Rule(_with_its_line(function, optimizer.path), eta_outside=False)
     return RULES[optimizer.rule]
 
 
@@ -83,3 +103,18 @@ def _function(path: str, state: tuple[int, int]) -> Callable[..., Any]:
 @cache
 def _tried(function: Callable[..., Any], path: str, arguments: tuple[tuple[str, Any], ...]) -> FileRule:
     return rule_of(function, path, dict(arguments))
+
+
+@cache
+def _with_its_line(function: Callable[..., Any], path: str) -> Callable[..., Any]:
+    """The function, but what it raises names its file and line, and cannot end the program."""
+
+    @wraps(function)
+    def update(*given: Any, **hyperparameters: Any) -> Any:
+        try:
+            return function(*given, **hyperparameters)
+        except FAILURES as error:
+            place = place_of(error, path, function.__code__.co_filename)
+            raise RuleError(f"{place}: {in_words(error)}") from error
+
+    return update

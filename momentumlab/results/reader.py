@@ -18,6 +18,9 @@ from momentumlab.text import safe, shown
 
 Columns = dict[str, npt.NDArray[Any]]
 
+FILES = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
+"""What a finished result consists of, beside its manifest."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -77,10 +80,20 @@ def damages(folder: Path) -> list[str]:
     manifest = _manifest(folder)
     if manifest["state"] != "finished":
         return []
-    checksums = {folder / str(name): checksum for name, checksum in manifest.get("files", {}).items()}
-    missing = [f"{safe(path)}: missing" for path in checksums if not path.is_file()]
-    altered = [path for path, checksum in checksums.items() if path.is_file() and sha256_of(path) != checksum]
-    return missing + [f"{safe(path)}: not as it was written (its checksum differs)" for path in altered]
+    checksums = manifest.get("files")
+    if not isinstance(checksums, dict) or not set(FILES) <= checksums.keys():
+        return [f"{safe(folder / 'manifest.json')}: has no checksums of {', '.join(FILES)}, as when it was finished"]
+    damaged = {folder / name: _damage(folder / name, checksums[name]) for name in FILES}
+    return [f"{safe(path)}: {damage}" for path, damage in damaged.items() if damage]
+
+
+def _damage(path: Path, checksum: object) -> str | None:
+    if not path.is_file():
+        return "missing"
+    try:
+        return None if sha256_of(path) == checksum else "not as it was written (its checksum differs)"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
 
 
 def is_finished(folder: Path) -> bool:
@@ -141,7 +154,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     place = folder / "manifest.json"
     try:
         manifest = json.loads(_text(place))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ResultError(f"{safe(place)}: this is not JSON; the result is damaged.") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("schema"), int) or "state" not in manifest:
         raise ResultError(f"{safe(place)}: this is not the manifest of a result.")

@@ -17,6 +17,9 @@ from momentumlab.text import shown
 
 Column = npt.NDArray[Any]
 
+_COUNTS = ("run", "step")  # the columns of whole numbers in a table of numbers alone
+_LARGEST_COUNT = 2**53  # up to here every whole number is a float
+
 
 def texts(values: Column) -> list[str]:
     """The values of a column as they stand in a CSV file."""
@@ -75,8 +78,11 @@ def read_numbers(text: str, place: str) -> dict[str, Column]:
         numbers = np.empty((0, len(names)))
     if numbers.shape[1] != len(names):
         raise ResultError(f"{place}:2: {numbers.shape[1]} fields, expected {len(names)}.")
+    counts = [index for index, name in enumerate(names) if name in _COUNTS]
+    if not _whole(numbers[:, counts]).all():
+        raise ResultError(_first_broken_count(body, names, place))
     return {
-        name: numbers[:, index].astype(np.int64) if name in {"run", "step"} else numbers[:, index]
+        name: numbers[:, index].astype(np.int64) if index in counts else numbers[:, index]
         for index, name in enumerate(names)
     }
 
@@ -115,6 +121,19 @@ def _column(name: str, cells: list[str]) -> Column:
         return np.array([int(cell) if name in whole else float(cell) for cell in cells])
     except ValueError:
         return np.array(cells, dtype=object)
+
+
+def _whole(numbers: Column) -> npt.NDArray[np.bool_]:
+    whole: npt.NDArray[np.bool_] = (np.floor(numbers) == numbers) & (np.abs(numbers) <= _LARGEST_COUNT)
+    return whole
+
+
+def _first_broken_count(body: str, names: Sequence[str], place: str) -> str:
+    for number, line in enumerate(body.splitlines(), start=2):
+        for name, cell in zip(names, line.split(","), strict=False):
+            if name in _COUNTS and cell and not _whole(np.array(float(cell))):
+                return f"{place}:{number}: {name}: got {shown(cell)}, must be a whole number"
+    raise AssertionError("there is one, or nobody would have asked")
 
 
 def _first_bad_line(body: str, fields: int, place: str) -> str:

@@ -1,5 +1,8 @@
 """Optimizers that are broken on purpose, one defect each, and sound ones of formulas that torch does not have."""
 
+import sys
+
+import numpy as np
 import torch
 from torch.optim import SGD, Optimizer
 
@@ -131,6 +134,23 @@ class PassesItsOptionsOn(SGD):
         super().__init__(params, **options)
 
 
+class OtherKeys(Plain):
+    """Its constructor and its param_groups have other names for γ and η."""
+
+    def __init__(self, params, learning_rate=0.1, beta=0.9):
+        Optimizer.__init__(self, params, {"lr": learning_rate, "momentum": beta})
+
+
+class UnknownKeys(Plain):
+    """Its param_groups have names that nobody else has; γ stands there beside another number."""
+
+    def __init__(self, params, eta=0.1, beta1=0.9, beta2=0.99):
+        Optimizer.__init__(self, params, {"step_size": eta, "betas": (beta1, beta2)})
+
+    def update(self, parameter, gradient, state, group):
+        super().update(parameter, gradient, state, {"lr": group["step_size"], "momentum": group["betas"][0]})
+
+
 class MovesTwice(Plain):
     """Sound until the 5th update, then a formula that nobody knows."""
 
@@ -159,6 +179,14 @@ class Noisy(Plain):
 
     def update(self, parameter, gradient, state, group):
         super().update(parameter, gradient + torch.randn_like(gradient), state, group)
+
+
+class NoisyByItself(Plain):
+    """Its random numbers are nobody's to seed."""
+
+    def update(self, parameter, gradient, state, group):
+        noise = torch.from_numpy(np.random.default_rng().normal(size=tuple(gradient.shape)))
+        super().update(parameter, gradient + noise, state, group)
 
 
 class Bare:
@@ -254,6 +282,39 @@ class BufferIsFirstTheWeights(Plain):
         parameter.sub_(state["buffer"], alpha=group["lr"])
 
 
+class SignError(Plain):
+    """p.add_ where p.sub_ is meant."""
+
+    def update(self, parameter, gradient, state, group):
+        buffer = state.setdefault("buffer", torch.zeros_like(parameter)).mul_(group["momentum"]).add_(gradient)
+        parameter.add_(buffer, alpha=group["lr"])
+
+
+class MaximizeIgnored(Plain):
+    def __init__(self, params, lr=0.1, momentum=0.9, maximize=False):
+        Optimizer.__init__(self, params, {"lr": lr, "momentum": momentum, "maximize": maximize})
+
+
+class SharedByTheClass(Plain):
+    """The velocities belong to the class: an instance begins with those of the one before."""
+
+    velocities = {}  # noqa: RUF012 - this is the mistake
+
+    def update(self, parameter, gradient, state, group):
+        super().update(parameter, gradient, self.velocities.setdefault(parameter.shape, {}), group)
+
+
+class SharedByDefault(Plain):
+    """The same by the oldest trap of Python."""
+
+    def __init__(self, params, lr=0.1, momentum=0.9, velocities={}):  # noqa: B006 - this is the trap
+        super().__init__(params, lr, momentum)
+        self.velocities = velocities
+
+    def update(self, parameter, gradient, state, group):
+        super().update(parameter, gradient, self.velocities.setdefault(parameter.shape, {}), group)
+
+
 class GradientScaled(Plain):
     """η is multiplied into the gradient itself."""
 
@@ -344,3 +405,18 @@ class Raises(Plain):
         if state["step"] == 3:
             raise ZeroDivisionError("the third time")
         super().update(parameter, gradient, state, group)
+
+
+class ExitsInAnUpdate(Plain):
+    def update(self, parameter, gradient, state, group):
+        sys.exit(0)
+
+
+class ExitsWhenBuilt(Plain):
+    def __init__(self, params, lr=0.1):
+        sys.exit("no")
+
+
+class ExitsWhenSaved(Plain):
+    def state_dict(self):
+        sys.exit(0)

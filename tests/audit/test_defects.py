@@ -31,6 +31,8 @@ def of_tests(name, **settings):
         ("FirstGroupsEta", "groups mixed up", "momentum", "classical"),
         ("LastGroupsGamma", "groups mixed up", "momentum", "classical"),
         ("LastGroupOnly", "groups mixed up", "momentum", "classical"),
+        ("SignError", "moves uphill", "momentum", "torch"),
+        ("ExitsWhenSaved", "state lost on resume", "momentum", "classical"),
         ("EtaFrozen", "change of η without effect", "momentum", None),
         ("DecaysWithoutGradient", "parameter without a gradient moved", "momentum", "classical"),
         ("NeedsEveryGradient", "fails on a parameter without a gradient", "momentum", "classical"),
@@ -84,6 +86,44 @@ def test_a_lost_velocity_is_missing_from_the_update_after_the_resume():
 def test_a_gradient_that_was_dropped_has_no_number():
     defect = of_tests("GradientDropped").defects[0]
     assert (defect.step, defect.got) == (1, None)
+
+
+def test_a_sign_error_names_the_recurrence_that_it_would_be():
+    report = of_tests("SignError")
+    assert "it would be momentum, torch form" in report.defects[0].sentence
+    assert report.nearest.formula == "b ← γ·b + ∇J, θ ← θ + η·b"
+    assert report.step == 1
+
+
+def test_maximize_without_effect_is_a_defect_only_where_it_was_asked_for():
+    assert of_tests("MaximizeIgnored").defects == ()
+    report = of_tests("MaximizeIgnored", arguments={"maximize": True})
+    assert [defect.name for defect in report.defects] == ["maximize without effect"]
+    assert report.nearest.formula == "v ← γ·v + η·∇J, θ ← θ − v"
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("SharedByTheClass", "SharedByTheClass.velocities"),
+        ("SharedByDefault", "the defaults of SharedByDefault.__init__"),
+    ],
+)
+def test_state_that_instances_share_is_a_defect_that_names_it(name, where):
+    [defect] = of_tests(name).defects
+    assert defect.name == "state shared between instances"
+    assert defect.sentence.endswith(f"training changes {where}")
+    assert defect.expected != defect.got
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("Noisy", "(random numbers)"), ("NoisyByItself", "(random numbers, or state that instances share?)")],
+)
+def test_random_numbers_are_not_taken_for_shared_state(name, why):
+    report = of_tests(name)
+    assert report.defects == ()
+    assert any(why in note for note in report.notes)
 
 
 def test_gamma_of_its_own_is_named():

@@ -90,6 +90,8 @@ def test_every_rule_of_ours_is_found_to_be_itself(name):
         ("DampenedWithMomentum", "momentum, dampened from step 1", "classical"),
         ("DampeningIgnored", "momentum", "classical"),
         ("PassesItsOptionsOn", "momentum", "torch"),
+        ("OtherKeys", "momentum", "classical"),
+        ("UnknownKeys", "momentum", "classical"),
     ],
 )
 def test_somebodys_optimizer_follows(name, recurrence, form):
@@ -188,13 +190,31 @@ REFUSED = [
     ("momentum", {"arguments": {"nu": 0.5}}, ["takes no argument 'nu'", "γ and η alone"]),
     ("qhm", {"arguments": {"mu": 0.5}}, ["takes no argument 'mu'", "It takes nu"]),
     ("aggmo", {"arguments": {"gammas": 0.9}}, ["gammas: got 0.9", "must be a list"]),
-    ("aggmo", {"arguments": {"gammas": [0.9], "weights": [1, 2]}}, ["update 1 raised ValueError"]),
-    ("qhm", {"arguments": {"nu": "much"}}, ["update 1 raised"]),
+    ("aggmo", {"arguments": {"gammas": [0.9], "weights": [1, 2]}}, ["got 1 gammas and 2 weights", "one weight for"]),
+    ("aggmo", {"arguments": {"weights": [1, 2]}}, ["got 3 gammas and 2 weights"]),
+    ("aggmo", {"arguments": {"weights": []}}, ["weights: got []", "must be a list"]),
+    ("aggmo", {"arguments": {"gammas": []}}, ["gammas: got []", "must be a list"]),
+    ("aggmo", {"arguments": {"gammas": [0.5, 2.0]}}, ["gammas: got 2.0 in [0.5, 2.0]", "[0, 1)"]),
+    ("lion", {"arguments": {"beta1": float("nan")}}, ["beta1: got nan", "[0, 1)"]),
+    ("qhm", {"arguments": {"nu": "much"}}, ["nu: got 'much'", "must be a finite number"]),
+    ("qhm", {"arguments": {"nu": 10**400}}, ["nu: got 1000", "must be a finite number"]),
+    ("aggmo", {"gamma": 0.5}, ["aggmo: got γ = 0.5, but it takes none"]),
+    ("sgd", {"gamma": 0.9}, ["sgd: got γ = 0.9, but it takes none"]),
+    ("torch.optim.Adagrad", {"gamma": 0.9}, ["it takes none: leave gamma out"]),
+    ("AdamW", {}, ["Did you mean torch.optim.AdamW?"]),
+    ("adamw", {}, ["Did you mean torch.optim.AdamW?"]),
+    ("SGD", {}, ["Did you mean torch.optim.SGD?"]),
+    ("nofolder", {}, ["names no optimizer, and there is no such folder"]),
+    ("runs/linreg-nope", {}, ["no such folder or file", "Results lie in runs/"]),
+    ("linreg", {}, ["is an experiment: train it first (momentumlab run linreg)"]),
+    ("torch:classical", {}, ["Did you mean --convert torch:classical?"]),
     ("momentum", {"gamma": 1.0, "eta": 0.0}, ["gamma: got 1.0", "[0, 1)", "eta: got 0.0"]),
     ("momentum", {"eta": float("nan")}, ["eta: got nan"]),
     ("momentumlab:Momentun", {}, ["Did you mean 'Momentum'?"]),
     ("momentumlab.errors:ConfigError", {}, ["no method step"]),
     (f"{SOUND}:Raises", {}, ["update 3 raised ZeroDivisionError: the third time (broken.py:"]),
+    (f"{SOUND}:ExitsInAnUpdate", {}, ["update 1 raised SystemExit: 0 (broken.py:"]),
+    (f"{SOUND}:ExitsWhenBuilt", {}, ["building it with lr=0.1 raised SystemExit: no (broken.py:"]),
 ]
 
 
@@ -204,6 +224,61 @@ def test_what_cannot_be_examined_is_refused_in_words(target, settings, says):
         examine(target, allow_code=[SOUND], **settings)
     assert refusal.value.__cause__ is None
     assert [part for part in says if part not in str(refusal.value)] == []
+
+
+def test_what_lies_in_a_folder_is_no_optimizer_and_what_to_do_with_it_is_said(tmp_path):
+    result = tmp_path / "linreg-01234567"
+    result.mkdir()
+    for name in ("manifest.json", "metrics.csv", "notes.txt"):
+        (result / name).touch()
+    (tmp_path / "mine.yaml").touch()
+    says = {
+        "linreg-01234567/metrics.csv": f"is a file of a result: check its folder, {result}",
+        "linreg-01234567/notes.txt": "is neither a result folder nor a file of Python",
+        "linreg-01234568": f"no such folder or file. Did you mean {result}?",
+        "mine.yaml": f"is an experiment: train it first (momentumlab run {tmp_path / 'mine.yaml'})",
+    }
+    for name, words in says.items():
+        with pytest.raises(ConfigError) as refusal:
+            examine(str(tmp_path / name))
+        assert words in str(refusal.value)
+
+
+def test_numbers_beyond_all_bounds_are_no_warning():
+    assert found(examine("qhm", arguments={"nu": 1e308})) == ("qhm", None, None, [])
+
+
+def test_gamma_is_that_of_the_rules_paper_unless_given():
+    assert (examine("lion").gamma, examine("signum").gamma, examine("lion", gamma=0.9).gamma) == (0.99, 0.9, 0.9)
+
+
+def test_lion_is_printed_with_the_letters_that_it_was_given_by():
+    # γ is the paper's β₂ for our rule, and β₁ for a class with betas
+    assert examine("lion").nearest.formula.endswith("m ← γ·m + (1 − γ)·∇J")
+    assert of_tests("Lion").nearest.formula.endswith("m ← β₂·m + (1 − β₂)·∇J")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "formula"),
+    [({}, "b ← γ·b + ∇J, θ ← θ + η·b"), ({"nesterov": True}, "b ← γ·b + ∇J, θ ← θ + η·(∇J + γ·b)")],
+)
+def test_the_formula_of_what_maximizes_goes_up(arguments, formula):
+    report = examine("torch.optim.SGD", arguments=arguments | {"maximize": True})
+    assert report.nearest.formula == formula
+    assert report.defects == ()
+
+
+@pytest.mark.parametrize("target", ["Adam", "RMSprop", "Adagrad", "Adamax", "NAdam", "RAdam"])
+def test_an_unknown_formula_that_does_not_notice_the_size_of_gradients_is_said_to_be_adaptive(target):
+    report = examine(f"torch.optim.{target}")
+    assert any("when all gradients are 1000 times as large" in note and "adaptive" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("report", [lambda: of_tests("MovesTwice"), lambda: examine("torch.optim.ASGD")])
+def test_an_unknown_formula_whose_steps_grow_with_the_gradients_is_not(report):
+    found = report()
+    assert found.recurrence == "none that I know"
+    assert not any("adaptive" in note for note in found.notes)
 
 
 def test_a_rule_of_ours_with_its_hyperparameter_is_followed():

@@ -386,7 +386,7 @@ def test_lists_of_different_lengths_are_different_stacks(write):
 @pytest.mark.parametrize(
     ("given", "arguments", "says"),
     [
-        ({"push": "gradiant"}, {}, r"my_rule.py:1: update: .*NameError: name 'gradiant' is not defined.* \(line 2\)"),
+        ({"push": "gradiant"}, {}, r"my_rule.py:2: update: .*NameError: name 'gradiant' is not defined"),
         ({"more": ", nu"}, {}, "my_rule.py:1: update: the hyperparameter nu needs a default"),
         ({"more": ", nu=0.5"}, {"mu": 1}, "unknown argument 'mu'. Allowed: nu."),
         ({"before": "import nothing_like_it\n"}, {}, "my_rule.py:1: ModuleNotFoundError: .*nothing_like_it"),
@@ -406,6 +406,16 @@ def test_a_rule_that_fails_later_on_is_a_failed_run(write):
     result = momentumlab.sweep(own(), eta=[0.01, 0.5], allow_code=[path])
     assert result.runs["status"].tolist() == ["finished", "failed"]
     assert "AttributeError" in result.runs["reason"][1]
+
+
+def test_words_and_truth_values_reach_it_as_they_are(write):
+    path = write(
+        more=', mode="plain", fast=False', push='{("plain", False): 1, ("turbo", True): 3}[mode, fast] * gradient'
+    )
+    pairs = {"optimizer.arguments.mode": ["plain", "turbo"], "optimizer.arguments.fast": [False, True]}
+    result = momentumlab.sweep(own(), vary=pairs, zip=True, allow_code=[path])
+    plain, turbo = (1 - result.metrics["theta_0"][result.metrics["step"] == 1]).tolist()
+    assert turbo == pytest.approx(3 * plain, rel=1e-14)  # roundings of a number near 1
 
 
 def test_a_result_is_named_after_what_stands_in_the_file_and_not_after_its_place(write):

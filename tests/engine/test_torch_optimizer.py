@@ -8,10 +8,11 @@ import pytest
 import torch
 
 import momentumlab
+from momentumlab.audit.result import examine_result
 from momentumlab.engine.torch_optimizer import TorchOptimizer, check_torch
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import load, single
-from momentumlab.experiment.schema_optimizer import NOT_TRAINED, TORCH_CLASSES
+from momentumlab.experiment.schema_torch import NOT_TRAINED, TORCH_CLASSES
 from tests.engine.test_torch_run import FALLING, LINREG, QUADRATIC, prepared
 
 # ---- the table of classes ------------------------------------------------------------------------------------------
@@ -73,6 +74,8 @@ REFUSED = [
     ("Adam", {"betas": [0.9]}, r"optimizer\.arguments\.betas: got \[0\.9\], must be a list of 2 numbers$"),
     ("Adam", {"betas": [0.9, "x"]}, r"optimizer\.arguments\.betas: got \[0\.9, 'x'\], must be a list of 2 numbers$"),
     ("Adam", {"betas": [1.5, 0.9]}, r"optimizer\.arguments\.betas: got \[1\.5, 0\.9\], whose first is γ: it must"),
+    ("Adam", {"betas": [None]}, r"optimizer\.arguments\.betas: got \[None\], must be a list of 2 numbers$"),
+    ("Adam", {"betas": [None, None]}, r"optimizer\.arguments\.betas: got \[None, None\], must be a list of 2 numbers$"),
     ("Muon", {"ns_steps": 2.5}, r"optimizer\.arguments\.ns_steps: got 2\.5, must be a whole number$"),
     ("Adam", {"weight_decay": -1}, r"optimizer: torch\.optim\.Adam refuses this: Invalid weight_decay value: -1$"),
     ("Adam", {"betas": [0.9, 1.5]}, r"optimizer: torch\.optim\.Adam refuses this: Invalid beta parameter at index 1"),
@@ -121,3 +124,12 @@ def test_arguments_can_be_varied_as_everything_else(runs):
     result = momentumlab.sweep({**LINREG, "optimizer": {"kind": "AdamW"}}, gamma=[0, 0.9], vary=vary, runs=runs)
     assert set(result.runs["status"]) == {"finished"}
     assert len(set(result.runs["loss_last"])) == len(result.runs["run"]) == 8
+
+
+@pytest.mark.parametrize("optimizer", [{"kind": "momentum", "dampening": 0.4}, {"kind": "nesterov"}], ids=str)
+def test_check_finds_nothing_where_gamma_begins_at_zero(optimizer, runs):
+    late = {"schedule": "list", "points": [[0, 0.0], [10, 0.9]]}
+    section = {**optimizer, "form": "torch", "backend": "torch", "gamma": late, "eta": FALLING}
+    report = examine_result(momentumlab.run({**QUADRATIC, "optimizer": section}, runs=runs).folder, [])
+    assert report.defects == []
+    assert any(line.startswith("checked       50 updates of 1 run") for line in report.lines())

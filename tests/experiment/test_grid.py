@@ -147,7 +147,7 @@ def test_the_axes_have_their_full_keys() -> None:
 def test_axes_given_take_the_place_of_the_section_and_a_note_says_so() -> None:
     made = grid(BOWL | {"sweep": {"eta": [0.1, 0.2]}}, gamma="0,0.5")
     assert [cell.values for cell in made.cells] == [{"gamma": 0.0}, {"gamma": 0.5}]
-    assert made.notes == ("the axes given take the place of the sweep section: eta is left aside",)
+    assert made.notes == ("the axes given take the place of the sweep section, without its eta",)
     assert grid(BOWL | {"sweep": {"gamma": [0.1, 0.2]}}, gamma="0,0.5").notes == ()  # nothing is lost
 
 

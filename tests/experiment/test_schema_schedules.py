@@ -148,8 +148,7 @@ REFUSALS: dict[str, tuple[str, Any, list[str]]] = {
         "eta",
         {"schedule": "cosine", "at": [3]},
         [
-            ".at: unknown key for cosine. Allowed: schedule, value, end, steps, warmup. "
-            "Did you mean 'optimizer.gamma.at' or 'optimizer.eta.at'?",
+            ".at: unknown key for cosine. Allowed: schedule, value, end, steps, warmup. It is a key of step.",
             ".value: missing",
         ],
     ),

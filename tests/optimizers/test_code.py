@@ -1,12 +1,17 @@
 """Other people's code: what is run when, and what is said when it fails."""
 
+import os
 import sys
 
 import numpy as np
 import pytest
 
+from momentumlab.arrays import TorchArrays
+from momentumlab.engine.loop import train
+from momentumlab.engine.plan import groups
 from momentumlab.errors import ConfigError
-from momentumlab.optimizers.code import allowed, load_attribute, rule_from_file
+from momentumlab.experiment import load, single
+from momentumlab.optimizers.code import RuleError, allowed, load_attribute, rule_from_file, try_out
 
 MOMENTUM = """\
 def update(theta, gradient, memory, gamma, eta):
@@ -43,6 +48,23 @@ def test_nothing_is_run_before_it_is_allowed(write, tmp_path, allow):
     assert not (tmp_path / "ran").exists()
     load_attribute(path, None, [path])
     assert (tmp_path / "ran").exists()
+
+
+def test_a_text_is_one_name_and_not_its_letters(write):
+    path = write(MOMENTUM)
+    assert allowed(path, path)
+    assert not allowed("package", "my.package.module")
+    assert "--allow-code" in refusal(load_attribute, "os", "sep", "os.path, shutil")
+
+
+def test_a_refusal_says_what_to_add_and_what_was_named_instead(write, tmp_path):
+    path, other = write(MOMENTUM), write(MOMENTUM, "other.py")
+    assert refusal(load_attribute, path, None, []).endswith(f"add --allow-code {path}, in Python allow_code=[{path!r}]")
+    assert refusal(load_attribute, path, None, [other]).endswith(f"; --allow-code names {other}")
+    said = refusal(load_attribute, path, None, ["absent.py", other])
+    assert said.endswith(f"; --allow-code names absent.py, {other}, and there is no absent.py")
+    absent = str(tmp_path / "absent.py")
+    assert refusal(load_attribute, absent, None, []) == f"{absent}: there is no such file"
 
 
 def test_a_module_is_not_imported_before_it_is_allowed(write, tmp_path, monkeypatch):
@@ -118,6 +140,12 @@ def test_what_is_no_file_is_said_to_be_none(tmp_path, name, says):
     (tmp_path / "folder.py").mkdir()
     path = str(tmp_path / name)
     assert says in refusal(load_attribute, path, None, [path])
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    path = str(tmp_path / "pipe.py")
+    os.mkfifo(path)
+    assert refusal(load_attribute, path, None, [path]) == f"{path}: is a device or a pipe. Name an ordinary file."
 
 
 @pytest.mark.parametrize(
@@ -196,7 +224,7 @@ def rule_with(body="return theta, memory", parameters="theta, gradient, memory, 
         (rule_with("return theta.astype('float32'), memory"), "θ in the shape and dtype of θ, returned an array"),
         (rule_with("gradient *= eta; return theta - gradient, memory"), "changes ∇J"),
         (rule_with("return theta - eta * gradient / np.linalg.norm(gradient), memory"), "a run gets other numbers"),
-        (rule_with("return thta, memory"), "raised NameError: name 'thta' is not defined"),
+        (rule_with("return eta * gradient, theta - eta * gradient"), "the memory and θ in the wrong order"),
     ],
 )
 def test_what_is_no_rule_is_refused_with_file_and_line(write, text, says):
@@ -207,8 +235,59 @@ def test_what_is_no_rule_is_refused_with_file_and_line(write, text, says):
     assert "holds" in said or said.startswith(f"{path}:2: update: ")
 
 
-def test_the_line_of_a_failing_update_is_named(write):
-    assert "(line 4)" in refusal(rule, write(rule_with("x = 1\n    return theta @ memory, memory")))
+@pytest.mark.parametrize(
+    ("body", "line", "says"),
+    [
+        ("return thta, memory", 3, "NameError: name 'thta' is not defined"),
+        ("x = 1\n    return theta @ memory, memory", 4, "ValueError: "),
+        ("raise SystemExit", 3, "SystemExit"),
+        ("import sys; sys.exit(0)", 3, "SystemExit: 0"),
+    ],
+)
+def test_the_line_of_a_failing_update_is_named(write, body, line, says):
+    path = write(rule_with(body))
+    said = refusal(rule, path)
+    assert said.startswith(f"{path}:{line}: update: the update was tried and raised {says}")
+    assert "(line" not in said
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("if hasattr(gradient, 'mul_'): gradient.mul_(2)\n    return theta - eta * gradient, memory", "changes ∇J"),
+        ("return np.where(gradient > 0, theta, -theta), memory", "must return θ in the shape and dtype of θ"),
+        ("return theta - eta * gradient.astype(theta.dtype), memory", "raised AttributeError: "),
+    ],
+)
+def test_a_rule_is_tried_on_torch_tensors_for_a_model(write, body, says, dtype):
+    path = write(rule_with(body))
+    found = rule(path)
+    said = refusal(try_out, found, path, TorchArrays(dtype))
+    assert "update, on torch tensors: " in said
+    assert says in said
+    model = {"data": {"kind": "line"}, "model": {"kind": "linear"}, "optimizer": {"kind": "file", "path": path}}
+    assert "update, on torch tensors: " in refusal(groups, single(load(model)))
+    objective = {"objective": {"kind": "booth"}, "optimizer": {"kind": "file", "path": path}}
+    assert len(groups(single(load(objective)))) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_sound_rule_is_sound_on_torch_tensors_too(write, dtype):
+    path = write(rule_with("length = (gradient**2).sum(-1)[:, None] ** 0.5\n    return theta - eta / length, memory"))
+    try_out(rule(path), path, TorchArrays(dtype))
+
+
+@pytest.mark.parametrize(
+    ("failing", "says"), [("raise SystemExit(0)", "SystemExit: 0"), ("1 / 0", "ZeroDivisionError")]
+)
+def test_a_later_update_that_fails_names_its_line(write, failing, says):
+    path = write(rule_with(f"if abs(theta[0, 0]) > 50:\n        {failing}\n    return theta - eta * gradient, memory"))
+    objective = {"objective": {"kind": "booth"}, "optimizer": {"kind": "file", "path": path, "eta": 5.0}}
+    [group] = groups(single(load(objective)))
+    with pytest.raises(RuleError) as failed:
+        train(group.stack(group.cells), group.problem, group.plan, lambda rows: None, lambda updates: None, {})
+    assert str(failed.value).startswith(f"{path}:4: {says}")
 
 
 def test_a_memory_outside_the_memory_is_refused(write):

@@ -213,7 +213,12 @@ def test_no_correction_is_promised_where_it_does_not_help():
     [("torch", "ema", USUAL | {"eta": FALLING}, "the same iterates in all 100 updates, with every η times 10"),
      ("ema", "aggmo", USUAL | {"eta": FALLING}, "with every η times 0.1"),
      ("nesterov", "qhm", USUAL | {"eta": FALLING}, "with every η times 10"),
-     ("sgd", "classical", {"eta": FALLING}, "with the same schedules"),
+     ("sgd", "classical", {"eta": FALLING}, "with the same schedule of η and γ = 0"),
+     ("qhm", "sgd", {"gamma": RISING, "eta": 0.1, "nu": 0}, "with the same η"),
+     ("qhm", "sgd", {"gamma": RISING, "eta": FALLING, "nu": 0}, "with the same schedule of η"),
+     ("qhm", "torch", {"gamma": RISING, "eta": 0.1, "nu": 0}, "with the same η and γ = 0"),
+     ("aggmo", "torch", {"gammas": [0.9], "eta": FALLING}, "with the same schedule of η and γ = 0.9"),
+     ("aggmo", "ema", {"gammas": [0.9], "eta": FALLING}, "with every η times 10 and γ = 0.9"),
      ("torch", "classical", {"gamma": RISING, "eta": 0.1}, "with the same schedules"),
      ("ema", "qhm", {"gamma": RISING, "eta": FALLING}, "with the same schedules"),
      ("qhm", "qhm", {"gamma": RISING, "eta": FALLING, "nu": 0.7}, "with the same schedules"),
@@ -226,6 +231,34 @@ def test_some_stay_together_under_a_schedule(source, target, given, words):
     assert found.formula.endswith(words)
     first = {name: value(0) if callable(value) else value for name, value in given.items()}
     assert found.hyperparameters == convert(source, target, first).hyperparameters
+
+
+@pytest.mark.parametrize("target", ["classical", "torch", "nesterov", "ema"])
+def test_what_remembers_nothing_is_followed_with_gamma_zero_and_not_with_the_schedule_of_gamma(target):
+    found = convert("qhm", target, {"gamma": RISING, "eta": FALLING, "nu": 0})
+    assert found.formula.endswith("with the same schedule of η and γ = 0")
+    rule, qhm = (
+        RULES[{"classical": "momentum", "torch": "torch_momentum", "nesterov": "torch_nesterov"}.get(target, target)],
+        RULES["qhm"],
+    )
+
+    def steps(gamma_of):
+        """θ of qhm and of the target after each of 20 updates, under the same gradients."""
+        theirs = ours = (0.0, 0.0)
+        for step in range(20):
+            gradient, gamma, eta = math.cos(step * step), RISING(step), FALLING(step)
+            theirs = qhm.update(*_with(theirs, gradient), gamma=gamma, eta=eta, nu=0.0)
+            ours = rule.update(*_with(ours, gradient), gamma=gamma_of(step), eta=eta)
+            yield theirs[0], ours[0]
+
+    # floats: 20 roundings of numbers below 1
+    assert all(one == pytest.approx(other, abs=1e-14) for one, other in steps(lambda step: 0.0))
+    assert any(abs(one - other) > 1e-3 for one, other in steps(RISING))
+
+
+def _with(state, gradient):
+    theta, memory = state
+    return theta, gradient, memory
 
 
 def test_a_schedule_that_changes_after_the_last_update_changes_nothing():
@@ -352,6 +385,8 @@ def test_a_text_that_is_no_pair_is_answered_with_an_example_and_all_names(text):
      ("torch:torch_nesterov", ["got 'torch_nesterov' as the target", "Did you mean 'nesterov'?"]),
      ("torch:pid", ["pid can be the source only. Targets: sgd, classical, torch, nesterov, ema, qhm, aggmo."]),
      ("torch:ema:qhm", ["got 'ema:qhm' as the target"]),
+     ("lion:signum", ["got 'lion' as the source", "got 'signum' as the target",
+                      "It steps by signs, which no average follows. lion with beta1 = gamma is signum."]),
      ("\x1b[2J:qhm", ["'\\x1b[2J'"]),
      ("emma:ggmo", ["Did you mean 'ema'?", "Did you mean 'aggmo'?"])],
 )  # fmt: skip

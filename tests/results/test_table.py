@@ -50,6 +50,10 @@ def test_a_file_without_rows_has_its_columns():
         ("run,loss\n0,1\n0\n", "m.csv:3: 1 fields, expected 2"),
         ("run,loss\n0,1\n0,=cmd\n", "m.csv:3: '=cmd' is not a number"),
         ("run,run\n0,1\n", "m.csv:1"),
+        ("run,step,loss\n0,0,nan\n0,nan,1\n", "m.csv:3: step: got 'nan', must be a whole number"),
+        ("run,step,loss\n0,0,nan\n0.5,1,1\n", r"m.csv:3: run: got '0\.5', must be a whole number"),
+        ("run,step\ninf,1\n", "m.csv:2: run: got 'inf', must be"),
+        ("run,step\n0,1e300\n", "m.csv:2: step: got '1e300', must be"),
     ],
 )
 def test_a_damaged_metrics_file_is_named_with_its_line(text, words):
