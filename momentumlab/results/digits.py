@@ -25,15 +25,21 @@ _ZERO, _POINT, _MINUS, _COMMA, _NEWLINE = b"0.-,\n"
 
 
 def is_quick(values: Column) -> bool:
-    """Whether most of a column can be written at once: not a float64 that was computed, which needs 16 or 17 digits."""
+    """Whether a column can be written at once: not float64 numbers that were computed, each with 16 or 17 digits."""
     if values.dtype.name == "float64":
         sample = values[:: max(1, len(values) // _SAMPLE)]
-        return bool(np.mean((_shortest(sample)[0] > 0) | np.isnan(sample)) > 0.5)
+        return bool(np.mean((_shortest(sample)[0] > 0) | np.isnan(sample)) > 0.5) or _repeats(values)
     return values.dtype.kind in "iu" or values.dtype.name in _MOST
 
 
+def _repeats(values: Column) -> bool:
+    """Whether a float64 column seems to hold each of its numbers several times, as γ and η of many runs do."""
+    few = (values[0], values[len(values) // 2])
+    return values.dtype.name == "float64" and all(np.count_nonzero(values == number) > 1 for number in few)
+
+
 def rows(columns: Sequence[Column]) -> str:
-    """Quick columns, of one length, as lines of CSV; 3.0 is written 3, a missing value nan."""
+    """The columns, of one length, as lines of CSV; 3.0 is written 3, a missing value nan."""
     comma = np.full((len(columns[0]), 1), _COMMA, np.uint8)
     tables = [part for column in columns for part in (as_bytes(column), comma)]
     tables[-1] = np.full_like(comma, _NEWLINE)
@@ -46,9 +52,18 @@ def as_bytes(values: Column) -> Table:
     """The numbers of a column of whole numbers, float32 or float64: (row, character), NUL where there is none."""
     if values.dtype.kind in "iu":
         return _signed(values < 0, _digits_of(np.abs(values.astype(np.int64))))
+    if _repeats(values):
+        different, place = np.unique(values.view(np.int64), return_inverse=True)  # by their bits: −0 is not 0
+        return _one_table(different.view(np.float64))[place]
+    return _one_table(values)
+
+
+def _one_table(values: Column) -> Table:
     digits, number, places = _shortest(values)
     table = _signed(np.signbit(values), _decimal(number, places))
-    others = digits == 0
+    missing = np.isnan(values)
+    others = (digits == 0) & ~missing
+    table = _with_texts(table, missing, ["nan"]) if missing.any() else table
     return _with_texts(table, others, one_by_one(values[others])) if others.any() else table
 
 
@@ -59,6 +74,7 @@ def one_by_one(values: Column) -> list[str]:
 
 
 def _with_texts(table: Table, rows: Mask, texts: list[str]) -> Table:
+    """The table with these texts, or a single one, in some of its rows."""
     written = np.array([text.encode() for text in texts])
     characters = written.view(np.uint8).reshape(len(texts), -1)
     both = np.zeros((len(table), max(table.shape[1], characters.shape[1])), np.uint8)

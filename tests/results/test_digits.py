@@ -54,6 +54,13 @@ def test_rows_are_lines_of_csv():
     assert rows(columns) == "3,0.5,-1.25\n4,nan,1e-09\n"
 
 
+def test_a_column_of_few_float64_is_written_by_its_different_numbers():
+    few = np.random.default_rng(0).standard_normal(16)
+    values = np.concatenate([few] * 20 + [[0.0, -0.0, np.nan]])
+    assert is_quick(values)
+    assert texts(values) == one_by_one(values)
+
+
 def test_a_float64_that_was_computed_is_left_to_repr():
     assert is_quick(np.full(100, 0.01))
     assert is_quick(np.full(100, np.nan))
