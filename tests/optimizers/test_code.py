@@ -276,6 +276,8 @@ def test_a_rule_is_tried_on_torch_tensors_for_a_model(write, body, says, dtype):
 def test_a_sound_rule_is_sound_on_torch_tensors_too(write, dtype):
     path = write(rule_with("length = (gradient**2).sum(-1)[:, None] ** 0.5\n    return theta - eta / length, memory"))
     try_out(rule(path), path, TorchArrays(dtype))
+    model = {"data": {"kind": "line"}, "model": {"kind": "linear"}, "train": {"dtype": dtype}}
+    assert len(groups(single(load(model | {"optimizer": {"kind": "file", "path": path}})))) == 1
 
 
 @pytest.mark.parametrize(
