@@ -18,6 +18,7 @@ LAYERS = (
         "optimizers/__init__.py",
         "optimizers/code.py",
         "optimizers/convert.py",
+        "optimizers/fused.py",
         "optimizers/hyperparameters.py",
         "optimizers/quasi_hyperbolic.py",
         "optimizers/rules.py",

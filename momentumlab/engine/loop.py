@@ -8,18 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.arrays import Arrays
-from momentumlab.engine.measure import Columns, measure
+from momentumlab.engine.measure import Columns
+from momentumlab.engine.rows import Record, Rows
 from momentumlab.engine.stack import Look, Stack
 from momentumlab.problems.problem import Problem
 
 TOO_FAR = 1e12
 """A run has diverged when J exceeds this many times |J₀| (or this number itself, where |J₀| is below 1)."""
 
-Record = Callable[[Columns], None]
-"""Takes rows: columns of one length, `run` and `step` first. A column that is absent is missing in these rows."""
-
 Mask = npt.NDArray[np.bool_]
-Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -65,21 +62,23 @@ def train(
     made, counted over the runs.
     """
     ledger = _Ledger(stack.runs, outcomes)
-    with ledger, np.errstate(all="ignore"):  # an overflow is an outcome, which `judge` sees, and not a warning
+    rows = Rows(stack, problem, plan.vectors, record)
+    with ledger, np.errstate(all="ignore"), rows:  # an overflow is an outcome, which `judge` sees, and not a warning
         for step in range(plan.steps + 1):
             look = stack.look(step)
             healthy = ledger.judge(look, stack.arrays, step)
+            all_healthy, over = bool(healthy.all()), step == plan.steps
             evaluation = _evaluation(problem, look, stack.arrays) if step in plan.evaluate_at else {}
-            rows = np.arange(len(healthy)) if plan.records(step) else np.flatnonzero(~healthy)
-            if len(rows):
-                record(_columns(look, stack, problem, plan, step, evaluation, rows))
+            if plan.records(step):
+                rows.add(look, step, evaluation)
+            elif not all_healthy:
+                rows.add_some(np.flatnonzero(~healthy), look, step, evaluation)
             ledger.note(evaluation)
-            ends = ~healthy | (step == plan.steps)
-            if ends.any():
-                ledger.close(ends, healthy, look, stack.arrays, step)
-            if ends.all():
-                break
-            if not healthy.all():
+            if over or not all_healthy:
+                ledger.close(~healthy | over, healthy, look, stack.arrays)
+                if over or not healthy.any():
+                    break
+                rows.flush()
                 stack.keep(np.flatnonzero(healthy))
             stack.advance()
             tick(len(stack.runs))
@@ -89,84 +88,62 @@ def _evaluation(problem: Problem, look: Look, arrays: Arrays) -> Columns:
     return {name: arrays.numpy(values).astype(arrays.dtype) for name, values in problem.evaluate(look.theta).items()}
 
 
-def _columns(
-    look: Look,
-    stack: Stack,
-    problem: Problem,
-    plan: Plan,
-    step: int,
-    evaluation: Columns,
-    rows: Rows,
-) -> Columns:
-    columns: Columns = {"run": stack.runs, "step": np.full(len(stack.runs), step)}
-    if problem.steps_per_epoch is not None:
-        columns["epoch"] = np.full(len(stack.runs), step / problem.steps_per_epoch)
-    columns |= measure(look, stack.arrays, problem.minima, plan.vectors) | evaluation
-    if len(rows) == len(stack.runs):
-        return columns
-    return {name: values[rows] for name, values in columns.items()}
-
-
 class _Ledger:
     """The runs of a stack and what is known of them so far; the rows that are still trained stand first to last."""
 
     def __init__(self, runs: npt.NDArray[np.int64], outcomes: dict[int, Outcome]) -> None:
         self.outcomes = outcomes
-        self.outcomes |= {int(run): Outcome() for run in runs}
         self._runs = runs
-        self._first: npt.NDArray[Any] | None = None
-        self._best = np.full(len(runs), np.nan)
+        self._step = 0
+        self._losses: dict[str, npt.NDArray[Any]] = {}  # first, last and best of each run, where there is a landscape
+        self._evaluation: Columns = {}  # the last values of each run
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         # Nobody is left here unless the training was stopped: they are interrupted, as far as they had come.
-        for row, run in enumerate(self._runs):
-            outcome = self.outcomes[int(run)]
-            outcome.steps, outcome.reason = self._step, f"stopped at step {self._step}"
-            self._note_losses(outcome, row)
+        self._write("interrupted", f"stopped at step {self._step}", np.ones(len(self._runs), np.bool_))
 
     def judge(self, look: Look, arrays: Arrays, step: int) -> Mask:
         """(row,): whether J and θ are numbers and J has not grown beyond all bounds. J → −∞ is not divergence."""
         self._step = step
         if look.loss is None:
             return np.ones(len(self._runs), np.bool_)
-        self._loss = arrays.numpy(look.loss)
-        loss = self._loss.astype(np.float64)
-        if self._first is None:
-            self._first, self._bound = loss, TOO_FAR * np.maximum(1.0, np.abs(loss))
-        self._best = np.fmin(self._best, loss)
-        healthy: Mask = (loss < np.inf) & (loss <= self._bound) & arrays.numpy(arrays.finite(look.theta))
+        loss = arrays.numpy(look.loss)
+        if not self._losses:
+            first = loss.astype(np.float64)
+            bound = np.minimum(TOO_FAR * np.maximum(1.0, np.abs(first)), np.finfo(np.float64).max)
+            self._losses = {"first": loss, "best": loss, "bound": bound}
+        self._losses |= {"last": loss, "best": np.fmin(self._losses["best"], loss)}
+        healthy: Mask = (loss <= self._losses["bound"]) & arrays.finite(look.theta)  # nan is within no bound
         return healthy
 
     def note(self, evaluation: Columns) -> None:
         """Keep the last values of what was evaluated."""
-        for name, values in evaluation.items():
-            for run, value in zip(self._runs, values, strict=True):
-                self.outcomes[int(run)].evaluation[name] = value
+        self._evaluation = evaluation or self._evaluation
 
-    def close(self, ends: Mask, healthy: Mask, look: Look, arrays: Arrays, step: int) -> None:
+    def close(self, ends: Mask, healthy: Mask, look: Look, arrays: Arrays) -> None:
         """Write down the outcome of the rows that end here and go on with the others."""
-        theta = arrays.numpy(look.theta)
-        for row in np.flatnonzero(ends):
-            outcome = self.outcomes[int(self._runs[row])]
-            outcome.steps = step
-            outcome.theta = theta[row].copy()
-            outcome.status, outcome.reason = "finished", ""
-            self._note_losses(outcome, int(row))
-            if not healthy[row]:
-                outcome.status, outcome.reason = "diverged", _reason(outcome.loss_last, step)
+        theta = arrays.numpy(look.theta).copy(order="C")
+        self._write("finished", "", ends & healthy, theta)
+        self._write("diverged", None, ends & ~healthy, theta)
         stays = ~ends
-        self._runs, self._best = self._runs[stays], self._best[stays]
-        if self._first is not None:
-            self._first, self._bound, self._loss = self._first[stays], self._bound[stays], self._loss[stays]
+        self._runs = self._runs[stays]
+        self._losses = {name: losses[stays] for name, losses in self._losses.items()}
+        self._evaluation = {name: values[stays] for name, values in self._evaluation.items()}
 
-    def _note_losses(self, outcome: Outcome, row: int) -> None:
-        if self._first is not None:
-            kind = self._loss.dtype.type
-            outcome.loss_first, outcome.loss_last = kind(self._first[row]), self._loss[row]
-            outcome.loss_best = kind(self._best[row])
+    def _write(self, status: str, reason: str | None, which: Mask, theta: npt.NDArray[Any] | None = None) -> None:
+        rows = np.flatnonzero(which)
+        known = {f"loss_{name}": self._losses[name] for name in ("first", "last", "best") if self._losses}
+        for row, run in zip(rows.tolist(), self._runs[rows].tolist(), strict=True):
+            losses = {name: values[row] for name, values in known.items()}
+            evaluation = {name: values[row] for name, values in self._evaluation.items()}
+            outcome = Outcome(status, reason or "", self._step, evaluation=evaluation, **losses)
+            outcome.theta = None if theta is None else theta[row]
+            if reason is None:
+                outcome.reason = _reason(outcome.loss_last, self._step)
+            self.outcomes[run] = outcome
 
 
 def _reason(loss: float, step: int) -> str:

@@ -1,23 +1,24 @@
 """What is measured at a step: numbers per run, from what the stack sees there."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from momentumlab.arrays import Array, Arrays
+from momentumlab.arrays import Array, Arrays, inner
 from momentumlab.engine.stack import Look
 
 Numbers = npt.NDArray[Any]
 Columns = dict[str, Numbers]
 
 _SQUARES = {
-    kind.name: (float(limits.tiny) ** 0.5 / float(limits.eps), float(limits.max) ** 0.5)
+    kind: (float(limits.tiny) ** 0.5 / float(limits.eps), float(limits.max) ** 0.5)
     for kind in (np.dtype(np.float32), np.dtype(np.float64))
     if (limits := np.finfo(kind))
 }
-"""Between which norms the squares of the numbers are safe, by dtype."""
+"""Between which norms the squares of the numbers are safe, by dtype (whose name numpy would write anew each time)."""
 _NONE = np.empty(0, np.intp)
 
 
@@ -27,17 +28,18 @@ def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vecto
     Columns that never apply (no landscape, no known minimum) are absent.
     """
     measured: Columns = {} if look.loss is None else {"loss": arrays.numpy(look.loss).copy()}
-    gradient_norm, velocity_norm = norm(look.gradient, arrays), norm(look.velocity, arrays)
+    velocity = look.velocity
+    gradient_norm, velocity_norm = norm(look.gradient, arrays), norm(velocity, arrays)
     measured |= {
         "gradient_norm": gradient_norm,
         "velocity_norm": velocity_norm,
-        "cosine": cosine(look.gradient, look.velocity, (gradient_norm, velocity_norm), arrays),
+        "cosine": cosine(look.gradient, velocity, (gradient_norm, velocity_norm), arrays),
     }
     if minima:
         measured["distance"] = distance(look.theta, minima, arrays)
     columns: Columns = {**measured, "gamma": look.gamma, "eta": look.eta}
     if vectors:
-        for name, vector in (("theta", look.theta), ("gradient", look.gradient), ("velocity", look.velocity)):
+        for name, vector in (("theta", look.theta), ("gradient", look.gradient), ("velocity", velocity)):
             numbers = arrays.numpy(vector).copy()
             columns |= {f"{name}_{index}": numbers[:, index] for index in range(numbers.shape[1])}
     return columns
@@ -50,41 +52,42 @@ def norm(vector: Array, arrays: Arrays) -> Numbers:
     them.
     """
     lengths = arrays.numpy(arrays.norm(vector)).copy()
-    for row in _beyond_squares(lengths):
-        numbers, scale = _scaled(arrays.numpy(vector[int(row)]))
-        lengths[row] = scale * np.sqrt((numbers * numbers).sum())
+    rows = _beyond_squares(lengths)
+    if len(rows):
+        numbers, scale = _scaled(vector, rows, arrays)
+        lengths[rows] = scale * np.sqrt(inner(numbers, numbers))
     return lengths
 
 
 def cosine(one: Array, other: Array, norms: tuple[Numbers, Numbers], arrays: Arrays) -> Numbers:
     """cos of the angle between two vectors of every run, with their norms, (run,); nan where one of them is zero."""
     cosines = arrays.numpy(arrays.dot(one, other)) / (norms[0] * norms[1])
-    for row in {*_beyond_squares(norms[0]), *_beyond_squares(norms[1])}:
-        if norms[0][row] == 0 or norms[1][row] == 0:
-            cosines[row] = np.nan
-            continue
-        first, second = (_scaled(arrays.numpy(vector[int(row)]))[0] for vector in (one, other))
-        cosines[row] = (first * second).sum() / np.sqrt((first * first).sum() * (second * second).sum())
-    clipped: Numbers = cosines.clip(-1, 1)
+    beyond = [_beyond_squares(lengths) for lengths in norms]
+    if any(map(len, beyond)):
+        rows = np.union1d(*beyond)
+        (first, _), (second, _) = (_scaled(vector, rows, arrays) for vector in (one, other))
+        lengths = np.sqrt(inner(first, first) * inner(second, second))
+        cosines[rows] = inner(first, second) / np.where(lengths > 0, lengths, np.nan)
+    clipped: Numbers = np.minimum(np.maximum(cosines, -1), 1)
     return clipped
 
 
 def distance(theta: Array, minima: Sequence[Sequence[float]], arrays: Arrays) -> Numbers:
     """‖θ − θ*‖ to the nearest of the known minima θ*, (run,)."""
-    nearest: Numbers = np.min([norm(theta - arrays.array(minimum), arrays) for minimum in minima], axis=0)
-    return nearest
+    first, *others = (norm(theta - arrays.array(minimum), arrays) for minimum in minima)
+    return reduce(np.minimum, others, first)
 
 
 def _beyond_squares(lengths: Numbers) -> npt.NDArray[np.intp]:
     # The rows whose squared numbers may have overflowed or lost digits: far from 1 as the dtype goes. Seldom any.
-    tiny, huge = _SQUARES[lengths.dtype.name]
-    if lengths.min() > tiny and lengths.max() < huge:
-        return _NONE
-    return np.flatnonzero(~((lengths > tiny) & (lengths < huge)))
+    tiny, huge = _SQUARES[lengths.dtype]
+    safe = (lengths > tiny) & (lengths < huge)
+    return _NONE if safe.all() else np.flatnonzero(~safe)
 
 
-def _scaled(vector: Numbers) -> tuple[Numbers, float]:
-    numbers = vector.astype(np.float64)
-    largest = np.abs(numbers).max()
-    scale = largest if 0 < largest < np.inf else 1.0
-    return numbers / scale, scale
+def _scaled(vector: Array, rows: npt.NDArray[np.intp], arrays: Arrays) -> tuple[Numbers, Numbers]:
+    # The vectors of these rows, (row, parameter), each divided by its largest number, which is given too, (row,).
+    numbers = arrays.numpy(arrays.rows(vector, rows)).astype(np.float64)
+    largest = np.abs(numbers).max(-1)
+    scale = np.where((largest > 0) & (largest < np.inf), largest, 1.0)
+    return numbers / scale[:, None], scale

@@ -3,14 +3,15 @@
 Every array has a leading axis `run`, and γ and η are columns of it. A single run is a stack of one.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from momentumlab.arrays import Array, Arrays
+from momentumlab.arrays import Array, Arrays, TorchArrays
 from momentumlab.experiment import Cell
 from momentumlab.experiment.schema_optimizer import Optimizer
 from momentumlab.optimizers.schedules import Described, as_schedule
@@ -26,9 +27,14 @@ class Look:
     loss: Array | None  # (run,), J(θ_k) on the batch that the next update uses; None without a landscape
     gradient: Array  # (run, parameter), ∇J there
     theta: Array  # (run, parameter)
-    velocity: Array  # (run, parameter), the rule's v after update k; zero in row 0
+    compute_velocity: Callable[[], Array]  # many rows are judged and not recorded: they need none
     gamma: npt.NDArray[np.float64]  # (run,), of the next update
     eta: npt.NDArray[np.float64]  # (run,)
+
+    @property
+    def velocity(self) -> Array:
+        """(run, parameter), the rule's v after update k; zero in row 0."""
+        return self.compute_velocity()
 
 
 class Stack(Protocol):
@@ -62,25 +68,26 @@ class Rates:
 
     def __init__(self, settings: Sequence[float | Described], steps: int, arrays: Arrays) -> None:
         self._arrays = arrays
-        self._constant = all(isinstance(given, int | float) for given in settings)
+        self.constant = all(isinstance(given, int | float) for given in settings)
         # A schedule that many runs share is asked once a step.
-        distinct = {repr(given): given for given in settings}
+        distinct = {} if self.constant else {repr(given): given for given in settings}
         numbers = {text: number for number, text in enumerate(distinct)}
         self._schedules = [as_schedule(given, steps) for given in distinct.values()]
-        self._of_run = np.array([numbers[repr(given)] for given in settings])
-        self.values: npt.NDArray[np.float64] = np.empty(0)  # (run,), at the step last asked for
-        self.column: Array = None  # (run, 1), the same in the stack's own kind
+        self._of_run = np.array([numbers[repr(given)] for given in settings] if distinct else [], np.intp)
+        self.values = np.array(settings if self.constant else [], np.float64)  # (run,), at the step last asked for
+        self.column = arrays.column(self.values)  # (run, 1), the same in the stack's own kind
 
     def at(self, step: int) -> None:
         """Set `values` and `column` to what the update after `step` updates uses."""
-        if self.column is None or not self._constant:
+        if not self.constant:
             self.values = np.array([schedule(step) for schedule in self._schedules], np.float64)[self._of_run]
             self.column = self._arrays.column(self.values)
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with these rows alone."""
-        self._of_run = self._of_run[rows]
-        self.values, self.column = self.values[rows], self.column[self._arrays.index(rows)]
+        if not self.constant:
+            self._of_run = self._of_run[rows]
+        self.values, self.column = self.values[rows], self._arrays.rows(self.column, rows)
 
 
 class Hyperparameters:
@@ -106,22 +113,27 @@ class Hyperparameters:
             if name not in ("gamma", "eta")
         }
         self._by_name = {"gamma": self.gamma, "eta": self.eta} | others
+        self._changing = [rates for rates in self._all if not rates.constant]
+        self.columns: dict[str, Any] = {}  # (run, 1) of each name, as `at` gave them last; a list of them for a list
+        self.at(0)
+        self._read()
 
     def at(self, step: int) -> dict[str, Any]:
-        """The columns (run, 1) that the update after `step` updates uses, by name; a list of them for a list."""
-        for rates in self._all:
+        """The `columns` that the update after `step` updates uses."""
+        for rates in self._changing:
             rates.at(step)
+        if self._changing:
+            self._read()
         return self.columns
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """What `at` gave last, of the runs that are left."""
-        return {name: _column(rates) for name, rates in self._by_name.items()}
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with these rows alone."""
         for rates in self._all:
             rates.keep(rows)
+        self._read()
+
+    def _read(self) -> None:
+        self.columns = {name: _column(rates) for name, rates in self._by_name.items()}
 
 
 def _column(rates: Any) -> Any:
@@ -137,44 +149,58 @@ class RuleStack:
         self.arrays = problem.arrays
         self.runs = np.array([cell.run for cell in cells])
         self._problem = problem
-        self._update = update
         self._seeds = [cell.experiment.seed for cell in cells]
         self._hyperparameters = Hyperparameters(
             update, [cell.experiment.optimizer for cell in cells], steps, self.arrays
         )
+        self._update = update = _quickest(update, problem, eta_is_constant=self._hyperparameters.eta.constant)
         self._feed = problem.feed(self._seeds)
         theta = problem.start(self._seeds)
-        given = self._hyperparameters.at(0)
+        self._given = self._hyperparameters.columns
         self._now = Moment(
             theta=theta,
             gradient=None,
-            memory=update.rule.at_rest(theta, given),
+            memory=update.rule.at_rest(theta, self._given),
             velocity=theta - theta,
             at_rest=self.arrays.column(np.ones(len(cells))) > 0,
             eta_before=self._hyperparameters.eta.column,
             loss=None,
             loss_before=None,
         )
+        self._resting = True
 
     def look(self, step: int) -> Look:
         now, gamma, eta = self._now, self._hyperparameters.gamma, self._hyperparameters.eta
+        velocity = partial(self._update.rule.velocity, now.memory, self._given)  # of the update that led here
+        if self._update.restart:
+            now.velocity = velocity()
         now.eta_before = eta.column
         loss, now.gradient = self._feed.loss_and_gradient(now.theta, step)
         now.loss, now.loss_before = loss, now.loss if step else loss
         self._given = self._hyperparameters.at(step)
-        return Look(now.loss, now.gradient, now.theta, now.velocity, gamma.values, eta.values)
+        return Look(now.loss, now.gradient, now.theta, velocity, gamma.values, eta.values)
 
     def advance(self) -> None:
         now = self._now
         now.theta, now.memory = self._update(now, self._given, self.arrays)
-        now.velocity = self._update.rule.velocity(now.memory, self._given)
-        now.at_rest = now.at_rest & False
+        if self._resting:
+            self._resting, now.at_rest = False, now.at_rest & False
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
-        index = self.arrays.index(rows)
         self.runs = self.runs[rows]
         self._seeds = [self._seeds[row] for row in rows]
         self._hyperparameters.keep(rows)
         self._given = self._hyperparameters.columns
-        self._now = self._now.of(index)
+        self._now = self._now.of(rows, self.arrays)
         self._feed = self._problem.feed(self._seeds)
+
+
+def _quickest(update: Update, problem: Problem, *, eta_is_constant: bool) -> Update:
+    # A model of very many parameters is trained as fast as memory is read, so its rule passes over it once.
+    arrays = problem.arrays
+    if not isinstance(arrays, TorchArrays) or arrays.device.type != "cpu":
+        return update
+    from momentumlab.optimizers.fused import MANY, fused  # loads torch
+
+    many = sum(parameter.size for parameter in problem.parameters) >= MANY
+    return replace(update, rule=fused(update.rule, eta_is_constant)) if many else update

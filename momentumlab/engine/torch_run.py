@@ -54,7 +54,7 @@ class TorchRun:
             loss=None if loss is None else loss.detach().reshape(1),
             gradient=self._gradient(),
             theta=flat(self._parameters)[None],
-            velocity=self._velocity,
+            compute_velocity=lambda: self._velocity,
             gamma=np.array([gamma]),
             eta=np.array([eta]),
         )

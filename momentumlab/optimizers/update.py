@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from momentumlab.arrays import Array, Arrays
 from momentumlab.optimizers.rules import Memory, Rule
 
@@ -24,9 +27,15 @@ class Moment:
     loss: Array | None  # (run,), J(θ)
     loss_before: Array | None  # (run,), J before the last update; at rest, J
 
-    def of(self, runs: Any) -> "Moment":
+    def of(self, runs: npt.NDArray[np.intp], arrays: Arrays) -> "Moment":
         """The same for these runs alone, given by their rows."""
-        return Moment(**{name: _rows(part, runs) for name, part in vars(self).items()})
+
+        def rows(part: Any) -> Any:
+            if isinstance(part, list):
+                return [arrays.rows(one, runs) for one in part]
+            return None if part is None else arrays.rows(part, runs)
+
+        return Moment(**{name: rows(part) for name, part in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -91,9 +100,3 @@ def clipped(gradient: Array, limit: Array, arrays: Arrays) -> Array:
     """The gradient of each run, shortened to the length `limit` where it is longer: (run, parameter)."""
     length = arrays.norm(gradient)[:, None]
     return gradient * (limit / arrays.module.maximum(length, limit))
-
-
-def _rows(part: Any, runs: Any) -> Any:
-    if isinstance(part, list):
-        return [one[runs] for one in part]
-    return None if part is None else part[runs]

@@ -22,6 +22,7 @@ def build(experiment: Experiment) -> Problem:
 def _model(experiment: Experiment) -> Problem:
     from momentumlab.problems.data import build as build_data
     from momentumlab.problems.data import cast
+    from momentumlab.problems.least_squares import LeastSquares, few_parameters
     from momentumlab.problems.models import ModelProblem
 
     assert experiment.loss is not None
@@ -38,7 +39,7 @@ def _model(experiment: Experiment) -> Problem:
     start = getattr(experiment.model, "start", None)
     if start is not None and len(start) != size:
         raise DataError(f"model.start: got {len(start)} numbers, but the model has {size} parameters.")
-    return problem
+    return LeastSquares(problem) if few_parameters(experiment, problem) else problem
 
 
 def _check_device(device: str) -> None:

@@ -75,7 +75,7 @@ class GradientNoise:
         self._dimension = dimension
         self._seeds, self._seed_of_run = np.unique(np.asarray(seeds, np.uint64), return_inverse=True)
         self._block_number = -1
-        self._block: npt.NDArray[np.float64] = np.empty(0)  # (step, seed, parameter)
+        self._block: npt.NDArray[np.float64] = np.empty(0)  # (step, parameter, seed)
 
     def added_to(self, gradient: Array, step: int) -> Array:
         """`gradient` (run, parameter) with the noise of this step, of the gradient's dtype."""
@@ -84,12 +84,12 @@ class GradientNoise:
         number, row = divmod(step, _NOISE_BLOCK)
         if number != self._block_number:
             self._block, self._block_number = self._drawn(number), number
-        noise = self._scale * self._block[row, self._seed_of_run]
+        noise = self._scale * self._block[row][:, self._seed_of_run].T
         return gradient + noise.astype(gradient.dtype)
 
     def _drawn(self, number: int) -> npt.NDArray[np.float64]:
         shape = (_NOISE_BLOCK, self._dimension)
-        return np.stack([stream(int(seed), NOISE, number).standard_normal(shape) for seed in self._seeds], axis=1)
+        return np.stack([stream(int(seed), NOISE, number).standard_normal(shape) for seed in self._seeds], axis=-1)
 
 
 class ForcesProblem:

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -40,8 +41,9 @@ def looks(problem, optimizer):
     seen = []
     for step in range(group.plan.steps + 1):
         look = stack.look(step)
-        kept = {column: np.asarray(getattr(look, column)).copy() for column in ("theta", "gradient", "velocity")}
-        seen.append(replace(look, **kept))  # our rules change their arrays in place
+        kept = {column: np.asarray(getattr(look, column)).copy() for column in ("theta", "gradient")}
+        velocity = np.asarray(look.velocity).copy()
+        seen.append(replace(look, compute_velocity=partial(np.copy, velocity), **kept))  # our rules work in place
         if step < group.plan.steps:
             stack.advance()
     return seen
@@ -57,7 +59,7 @@ def written_out(problem, make, settings=None):
 
     `settings(step)` is written into the parameter groups before the update after `step` updates.
     """
-    group = prepared(problem, {"kind": "sgd"})
+    group = prepared(problem, {"kind": "sgd", "backend": "torch"})
     trained, seed = group.problem, group.experiment.seed
     start = torch.as_tensor(trained.start([seed]))[0].clone()
     if "objective" in problem:

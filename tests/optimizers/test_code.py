@@ -266,7 +266,7 @@ def test_a_rule_is_tried_on_torch_tensors_for_a_model(write, body, says, dtype):
     said = refusal(try_out, found, path, TorchArrays(dtype))
     assert "update, on torch tensors: " in said
     assert says in said
-    model = {"data": {"kind": "line"}, "model": {"kind": "linear"}, "optimizer": {"kind": "file", "path": path}}
+    model = {"data": {"kind": "moons"}, "model": {"kind": "softmax"}, "optimizer": {"kind": "file", "path": path}}
     assert "update, on torch tensors: " in refusal(groups, single(load(model)))
     objective = {"objective": {"kind": "booth"}, "optimizer": {"kind": "file", "path": path}}
     assert len(groups(single(load(objective)))) == 1
@@ -276,7 +276,7 @@ def test_a_rule_is_tried_on_torch_tensors_for_a_model(write, body, says, dtype):
 def test_a_sound_rule_is_sound_on_torch_tensors_too(write, dtype):
     path = write(rule_with("length = (gradient**2).sum(-1)[:, None] ** 0.5\n    return theta - eta / length, memory"))
     try_out(rule(path), path, TorchArrays(dtype))
-    model = {"data": {"kind": "line"}, "model": {"kind": "linear"}, "train": {"dtype": dtype}}
+    model = {"data": {"kind": "moons"}, "model": {"kind": "softmax"}, "train": {"dtype": dtype}}
     assert len(groups(single(load(model | {"optimizer": {"kind": "file", "path": path}})))) == 1
 
 

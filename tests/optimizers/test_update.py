@@ -456,7 +456,7 @@ def test_no_option_changes_the_gradient_or_a_hyperparameter(arrays):
 def test_a_moment_of_some_runs_has_their_rows_in_every_part():
     whole = np.arange(6.0).reshape(3, 2)
     now = Moment(whole, whole + 1, [whole + 2, whole + 3], whole[:, :1] > 0, whole + 4, whole[:, :1], whole[:, 0], None)
-    some = now.of(np.array([2, 0]))
+    some = now.of(np.array([2, 0]), NumpyArrays("float64"))
     np.testing.assert_array_equal(some.theta, [[4, 5], [0, 1]])
     np.testing.assert_array_equal(some.memory[1], [[7, 8], [3, 4]])
     np.testing.assert_array_equal(some.at_rest, [[True], [False]])

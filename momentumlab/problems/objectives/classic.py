@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from momentumlab.arrays import Array
+from momentumlab.arrays import Array, total, vector
 from momentumlab.problems.objectives.objective import Objective
 
 
@@ -18,7 +18,7 @@ def three_hump_camel() -> Objective:
     def gradient(theta: Array, xp: Any) -> Array:
         x, y = theta[..., 0], theta[..., 1]
         square = x * x
-        return xp.stack((x * (4 - square * (4.2 - square)) + y, x + 2 * y), -1)
+        return vector((x * (4 - square * (4.2 - square)) + y, x + 2 * y), xp)
 
     return Objective(
         name="three_hump_camel",
@@ -42,7 +42,7 @@ def styblinski_tang() -> Objective:
 
     def value(theta: Array, xp: Any) -> Array:
         square = theta * theta
-        return 0.5 * (square * (square - 16) + 5 * theta).sum(-1)
+        return 0.5 * total(square * (square - 16) + 5 * theta)
 
     def gradient(theta: Array, xp: Any) -> Array:
         return theta * (2 * theta * theta - 16) + 2.5
@@ -70,7 +70,7 @@ def himmelblau() -> Objective:
     def gradient(theta: Array, xp: Any) -> Array:
         x, y = theta[..., 0], theta[..., 1]
         a, b = x * x + y - 11, x + y * y - 7
-        return xp.stack((4 * x * a + 2 * b, 2 * a + 4 * y * b), -1)
+        return vector((4 * x * a + 2 * b, 2 * a + 4 * y * b), xp)
 
     return Objective(
         name="himmelblau",
@@ -100,7 +100,7 @@ def rosenbrock() -> Objective:
     def gradient(theta: Array, xp: Any) -> Array:
         x, y = theta[..., 0], theta[..., 1]
         a, b = 1 - x, y - x * x
-        return xp.stack((-2 * a - 400 * x * b, 200 * b), -1)
+        return vector((-2 * a - 400 * x * b, 200 * b), xp)
 
     return Objective(
         name="rosenbrock",
@@ -126,7 +126,7 @@ def beale() -> Objective:
         a, b, c = residuals(theta)
         by_x = 2 * a * (y - 1) + 2 * b * (y * y - 1) + 2 * c * (y * y * y - 1)
         by_y = 2 * x * (a + 2 * b * y + 3 * c * y * y)
-        return xp.stack((by_x, by_y), -1)
+        return vector((by_x, by_y), xp)
 
     def residuals(theta: Array) -> tuple[Array, Array, Array]:
         x, y = theta[..., 0], theta[..., 1]
@@ -149,7 +149,7 @@ def rastrigin() -> Objective:
     turn = 2 * math.pi
 
     def value(theta: Array, xp: Any) -> Array:
-        return 20 + (theta * theta - 10 * xp.cos(turn * theta)).sum(-1)
+        return 20 + total(theta * theta - 10 * xp.cos(turn * theta))
 
     def gradient(theta: Array, xp: Any) -> Array:
         return 2 * theta + 10 * turn * xp.sin(turn * theta)
@@ -176,18 +176,18 @@ def ackley() -> Objective:
 
     def value(theta: Array, xp: Any) -> Array:
         bowl = xp.exp(-0.2 * radius(theta, xp))
-        ripples = xp.exp(0.5 * xp.cos(turn * theta).sum(-1))
+        ripples = xp.exp(0.5 * total(xp.cos(turn * theta)))
         return 20 - 20 * bowl + math.e - ripples
 
     def gradient(theta: Array, xp: Any) -> Array:
         r = radius(theta, xp)[..., None]
         bowl = 2 * xp.exp(-0.2 * r) * theta / xp.where(r > 0, r, 1)
-        ripples = xp.exp(0.5 * xp.cos(turn * theta).sum(-1))[..., None]
+        ripples = xp.exp(0.5 * total(xp.cos(turn * theta)))[..., None]
         return bowl + 0.5 * turn * ripples * xp.sin(turn * theta)
 
     def radius(theta: Array, xp: Any) -> Array:
         # √0 has no slope, and autograd would make nan of it: there the root is taken of 1 and left out.
-        square = 0.5 * (theta * theta).sum(-1)
+        square = 0.5 * total(theta * theta)
         return xp.where(square > 0, xp.sqrt(xp.where(square > 0, square, 1)), 0 * square)
 
     return Objective(

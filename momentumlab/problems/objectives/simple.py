@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.arrays import Array
+from momentumlab.arrays import Array, total, vector
 from momentumlab.problems.objectives.objective import Objective
 
 
@@ -14,7 +14,7 @@ def quadratic(eigenvalues: Sequence[float] = (1.0, 100.0)) -> Objective:
     curvatures = np.array(eigenvalues, np.float64)
 
     def value(theta: Array, xp: Any) -> Array:
-        return 0.5 * (gradient(theta, xp) * theta).sum(-1)
+        return 0.5 * total(gradient(theta, xp) * theta)
 
     def gradient(theta: Array, xp: Any) -> Array:
         return xp.asarray(curvatures, dtype=theta.dtype, device=theta.device) * theta
@@ -43,7 +43,7 @@ def booth() -> Objective:
 
     def gradient(theta: Array, xp: Any) -> Array:
         x, y = theta[..., 0], theta[..., 1]
-        return xp.stack((10 * x + 8 * y - 34, 8 * x + 10 * y - 38), -1)
+        return vector((10 * x + 8 * y - 34, 8 * x + 10 * y - 38), xp)
 
     return Objective(
         name="booth",
@@ -66,7 +66,7 @@ def saddle() -> Objective:
 
     def gradient(theta: Array, xp: Any) -> Array:
         x, y = theta[..., 0], theta[..., 1]
-        return xp.stack((2 * x, -2 * y), -1)
+        return vector((2 * x, -2 * y), xp)
 
     return Objective(
         name="saddle",
@@ -89,7 +89,7 @@ def monkey_saddle() -> Objective:
 
     def gradient(theta: Array, xp: Any) -> Array:
         x, y = theta[..., 0], theta[..., 1]
-        return xp.stack((3 * x * x - 3 * y * y, -6 * x * y), -1)
+        return vector((3 * x * x - 3 * y * y, -6 * x * y), xp)
 
     return Objective(
         name="monkey_saddle",
@@ -189,7 +189,7 @@ def product() -> Objective:
     def gradient(theta: Array, xp: Any) -> Array:
         x, y = theta[..., 0], theta[..., 1]
         residual = x * y - 1
-        return xp.stack((residual * y, residual * x), -1)
+        return vector((residual * y, residual * x), xp)
 
     return Objective(
         name="product",
