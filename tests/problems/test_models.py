@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from momentumlab.problems.data import Dataset
-from momentumlab.problems.models import ACTIVATIONS, ModelProblem
+from momentumlab.problems.layers import ACTIVATIONS
+from momentumlab.problems.models import ModelProblem
 
 SHAPES = [
     # sizes, loss, batch, samples: the article's, real ones, and every shape with a 1 in it
