@@ -69,25 +69,36 @@ class Layer(NamedTuple):
     """The parameters of one layer of a stack, or their gradient."""
 
     weight: Tensor  # (run, output, input)
-    bias: Tensor  # (run, output)
+    transposed: Tensor  # (run, input, output), the same weight
+    bias: Tensor  # (run, output, 1)
 
 
 def layers_of(theta: Tensor, sizes: Sequence[int]) -> list[Layer]:
     """Views into θ, or into ∇J, (run, parameter): layer after layer, weight and then bias."""
-    shapes = list(pairwise(sizes))
-    pieces = iter(
-        torch.split(theta, [size for inputs, outputs in shapes for size in (outputs * inputs, outputs)], dim=1)
-    )
-    return [Layer(next(pieces).view(-1, outputs, inputs), next(pieces)) for inputs, outputs in shapes]
+    layers = []
+    begin = 0
+    for inputs, outputs in pairwise(sizes):
+        middle, end = begin + outputs * inputs, begin + outputs * (inputs + 1)
+        weight = theta[:, begin:middle].view(-1, outputs, inputs)
+        layers.append(Layer(weight, weight.transpose(1, 2), theta[:, middle:end].unsqueeze(2)))
+        begin = end
+    return layers
 
 
-def output_of(layers: Sequence[Layer], activation: Activation, x: Tensor) -> Tensor:
-    """What comes out of the last layer, (run, output, sample); x: (run, sample, feature)."""
-    output = x.transpose(1, 2)
-    for number, (weight, bias) in enumerate(layers):
-        inputs = activation.forward(output) if number else output
-        output = torch.bmm(weight, inputs).add_(bias.unsqueeze(2))
-    return output
+def outputs_of(layers: Sequence[Layer], activation: Activation, columns: Sequence[Tensor]) -> Tensor:
+    """What comes out of the last layer, (run, output, sample).
+
+    columns: the samples, in blocks (run, feature, sample) one after another: what fits into a core's cache.
+    """
+    runs, outputs, _ = layers[-1].bias.shape
+    output = columns[0].new_empty(runs, outputs, sum(block.shape[2] for block in columns))
+    blocks = torch.split(output, [block.shape[2] for block in columns], dim=2)
+    for samples, block in zip(columns, blocks, strict=True):
+        inputs = samples
+        for layer in layers[:-1]:
+            inputs = activation.forward(torch.bmm(layer.weight, inputs).add_(layer.bias))
+        torch.bmm(layers[-1].weight, inputs, out=block)
+    return output.add_(layers[-1].bias)
 
 
 class Pass:
@@ -103,29 +114,35 @@ class Pass:
         self._activation = activation
         self._before = [empty(runs, outputs, samples) for outputs in sizes[1:]]
         self._slopes = [empty(runs, outputs, samples) for outputs in sizes[1:-1]]
-        self._inputs: list[Tensor] = []  # of every layer, (run, input, sample)
+        self._after: list[Tensor] = []  # of every layer but the last, (run, output, sample)
         self._gradient = empty(runs, sum(outputs * (inputs + 1) for inputs, outputs in pairwise(sizes)))
         self._pieces = layers_of(self._gradient, sizes)
 
-    def forward(self, layers: Sequence[Layer], x: Tensor) -> Tensor:
-        """What comes out of the last layer, (run, output, sample); x: (run, sample, feature).
+    def forward(self, layers: Sequence[Layer], columns: Tensor) -> Tensor:
+        """What comes out of the last layer, (run, output, sample); columns: (run, feature, sample).
 
         The caller may overwrite it, before it calls `backward`.
         """
-        self._inputs = [x.transpose(1, 2)]
-        for number, (weight, bias) in enumerate(layers):
-            if number:
-                self._inputs.append(self._activation.forward(self._before[number - 1]))
-            torch.bmm(weight, self._inputs[-1], out=self._before[number]).add_(bias.unsqueeze(2))
+        self._after = []
+        inputs = columns
+        for layer, before in zip(layers, self._before, strict=True):
+            torch.bmm(layer.weight, inputs, out=before).add_(layer.bias)
+            if before is not self._before[-1]:
+                inputs = self._activation.forward(before)
+                self._after.append(inputs)
         return self._before[-1]
 
-    def backward(self, layers: Sequence[Layer], slope: Tensor) -> Tensor:
-        """∇J, (run, parameter), valid until the next call, from `slope` = ∂J/∂output, (run, output, sample)."""
-        for number in reversed(range(len(layers))):
-            piece = self._pieces[number]
-            torch.sum(slope, 2, out=piece.bias)
-            torch.bmm(slope, self._inputs[number].transpose(1, 2), out=piece.weight)
-            if number:
-                by_input = torch.bmm(layers[number].weight.transpose(1, 2), slope, out=self._slopes[number - 1])
-                slope = self._activation.backward(by_input, self._before[number - 1], self._inputs[number])
+    def backward(self, layers: Sequence[Layer], x: Tensor, slope: Tensor) -> Tensor:
+        """∇J, (run, parameter), valid until the next call.
+
+        x: (run, sample, feature); slope = ∂J/∂output, (run, output, sample).
+        """
+        for number in range(len(layers) - 1, 0, -1):
+            before, after, piece = self._before[number - 1], self._after[number - 1], self._pieces[number]
+            torch.sum(slope, 2, keepdim=True, out=piece.bias)
+            torch.bmm(slope, after.mT, out=piece.weight)
+            by_input = torch.bmm(layers[number].transposed, slope, out=self._slopes[number - 1])
+            slope = self._activation.backward(by_input, before, after)
+        torch.sum(slope, 2, keepdim=True, out=self._pieces[0].bias)
+        torch.bmm(slope, x, out=self._pieces[0].weight)
         return self._gradient

@@ -28,13 +28,12 @@ def cross_entropy(output: Tensor, target: Tensor) -> tuple[Tensor, Slope]:
     output: (run, class, sample); target: (run, 1, sample) of class numbers.
     """
     logarithm = torch.log_softmax(output, 1)
-    loss = logarithm.gather(1, target).flatten(1).mean(1).neg_()
+    loss = logarithm.gather(1, target).mean((1, 2)).neg_()
 
     def slope() -> Tensor:
-        # (softmax(output) − 1[class]) / samples
-        samples = output.shape[2]
-        share = torch.exp(logarithm, out=output).mul_(1 / samples)
-        return share.scatter_add_(1, target, share.new_full((), -1 / samples).expand(target.shape))
+        # p − softmax(output)·Σp, as autograd has it, with p = ∂J/∂logarithm, which is −1/samples at the class.
+        by_logarithm = output.zero_().scatter_(1, target, -1 / output.shape[2])
+        return torch._log_softmax_backward_data(by_logarithm, logarithm, 1, output.dtype)
 
     return loss, slope
 

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from momentumlab.arrays import TorchArrays
 from momentumlab.problems.data import Dataset
-from momentumlab.problems.layers import ACTIVATIONS, Layer, Pass, layers_of, output_of
+from momentumlab.problems.layers import ACTIVATIONS, Layer, Pass, layers_of, outputs_of
 from momentumlab.problems.losses import LOSSES, right_answers
 from momentumlab.problems.problem import ORDER, Parameter, stream
 
 _STACK_BYTES = 4 * 2**20  # a stack's arrays together: about what stays in a core's cache
-_EVALUATION_BYTES = 4 * 2**20  # what is evaluated at once, likewise: a third of the time of all data at once
+_BLOCK_BYTES = 2**20  # one layer of all runs where all data is evaluated: it is read again before it leaves the cache
+_PART_BYTES = 8 * 2**20  # the outputs that are judged at once
 
 
 class ModelProblem:
@@ -42,15 +43,15 @@ class ModelProblem:
         self.full_batch = train.batch_size == "full"
         self.batch_size = len(self.x) if self.full_batch else int(train.batch_size)
         self.steps_per_epoch = math.ceil(len(self.x) / self.batch_size)
-        kinds = ("loss", "accuracy") if loss == "cross_entropy" else ("loss",)
+        self._kinds = ("loss", "accuracy") if loss == "cross_entropy" else ("loss",)
         self.stack_limit = max(1, min(4096, _STACK_BYTES // self._bytes_of_a_run()))
-        self._parts = {"train": self._evaluated(self.x, self.y)}
+        self._parts = {"train": self._cut(self.x, self.y)}
         if dataset.test_x is not None and dataset.test_y is not None:
-            self._parts["test"] = self._evaluated(*self._tensors(dataset.test_x, dataset.test_y))
-        self.evaluations = tuple(f"{part}_{kind}" for part in self._parts for kind in kinds)
-        lengths = {len(self.x) % self.batch_size, self.batch_size}
-        lengths |= {batch.x.shape[1] for parts in self._parts.values() for batch in parts}
-        self._alone_differs = train.threads > 1 or 1 in {*self.sizes, *lengths}
+            self._parts["test"] = self._cut(*self._tensors(dataset.test_x, dataset.test_y))
+        self.evaluations = tuple(f"{part}_{kind}" for part in self._parts for kind in self._kinds)
+        blocks = {block.shape[2] for parts in self._parts.values() for part in parts for block in part.blocks}
+        samples = {self.batch_size, len(self.x) % self.batch_size, *blocks}
+        self._alone_differs = train.threads > 1 or 1 in {*self.sizes, *samples}
         self._start = specification.start
         self._viewed: Tensor | None = None
         self._views: list[Layer] = []
@@ -67,9 +68,10 @@ class ModelProblem:
     def evaluate(self, theta: Tensor) -> dict[str, Tensor]:
         """Loss, and for classes the share of right answers, over all of the training and of the test data."""
         measured = {}
-        for part, batches in self._parts.items():
-            for kind, values in self._evaluate(self.layers(theta), batches).items():
-                measured[f"{part}_{kind}"] = values[: len(theta)]
+        layers = self.layers(theta)
+        for name, parts in self._parts.items():
+            for kind, values in self._evaluate(layers, parts).items():
+                measured[f"{name}_{kind}"] = values[: len(theta)]
         return measured
 
     def rows(self, runs: int) -> int:
@@ -124,27 +126,27 @@ class ModelProblem:
             drawn += [weight.flatten(), bias.uniform_(-bound, bound, generator=generator)]
         return torch.cat(drawn)
 
-    def _evaluate(self, layers: list[Layer], batches: Sequence["Batch"]) -> dict[str, Tensor]:
+    def _evaluate(self, layers: list[Layer], parts: Sequence["Part"]) -> dict[str, Tensor]:
         rows = len(layers[0].weight)
-        loss = self.x.new_zeros(rows, dtype=torch.float64)
-        right = torch.zeros_like(loss)
-        samples = sum(batch.x.shape[1] for batch in batches)
-        for batch in batches:
-            x, target = batch.of(rows).x, batch.of(rows).target
-            output = output_of(layers, self.activation, x)
-            if self.loss_name == "cross_entropy":
-                right += right_answers(output, target)
-            loss += LOSSES[self.loss_name](output, target)[0].double() * x.shape[1]
-        measured = {"loss": loss / samples}
-        if self.loss_name == "cross_entropy":
-            measured["accuracy"] = right / samples
-        return measured
+        sums: dict[str, Tensor] = {kind: self.x.new_zeros(rows, dtype=torch.float64) for kind in self._kinds}
+        for part in parts:
+            target = part.target.expand(rows, -1, -1)
+            output = outputs_of(layers, self.activation, [block.expand(rows, -1, -1) for block in part.blocks])
+            if "accuracy" in sums:
+                sums["accuracy"] += right_answers(output, target)
+            sums["loss"] += LOSSES[self.loss_name](output, target)[0].double() * target.shape[2]
+        samples = sum(part.target.shape[2] for part in parts)
+        return {kind: values / samples for kind, values in sums.items()}
 
-    def _evaluated(self, x: Tensor, y: Tensor) -> list["Batch"]:
-        # In parts by the experiment alone, not by how many runs are here: another split would give other bits.
-        size = max(1, _EVALUATION_BYTES // (self.stack_limit * sum(self.sizes) * 8))
-        parts = zip(torch.split(x, size), torch.split(y, size), strict=True)
-        return [Batch(x_part[None], y_part[None]) for x_part, y_part in parts]
+    def _cut(self, x: Tensor, y: Tensor) -> list["Part"]:
+        # By the experiment alone, not by how many runs are here: another cut would give other bits.
+        def samples(size: int, most: int) -> int:
+            return max(1, most // (self.stack_limit * size * x.element_size()))
+
+        part = samples(self.sizes[-1], _PART_BYTES)
+        block = samples(max(self.sizes[1:-1], default=1), _BLOCK_BYTES)
+        parts = zip(torch.split(x, part), torch.split(y, part), strict=True)
+        return [Part(torch.split(_in_columns(x[None]), block, dim=2), _in_columns(y[None])) for x, y in parts]
 
     def _bytes_of_a_run(self) -> int:
         parameters = sum(parameter.size for parameter in self.parameters)
@@ -152,20 +154,25 @@ class ModelProblem:
         return numbers * int(np.dtype(self.arrays.dtype).itemsize)
 
 
+class Part(NamedTuple):
+    """Samples that are evaluated together, the same for all runs."""
+
+    blocks: Sequence[Tensor]  # (1, feature, sample), one after another
+    target: Tensor  # (1, output, sample)
+
+
 class Batch(NamedTuple):
-    """Samples as the runs of a stack are shown them: in one row, where all are shown the same."""
+    """Samples that the runs of a stack are shown; for the layers and losses also with samples in columns."""
 
     x: Tensor  # (run, sample, feature)
     y: Tensor  # (run, sample) of class numbers, or (run, sample, output)
+    columns: Tensor  # (run, feature, sample): x
+    target: Tensor  # (run, output, sample): y, its class numbers as one output
 
-    def of(self, rows: int) -> "Batch":
-        """The same for so many rows; what is in one row is not copied."""
-        return Batch(*(part.expand(rows, *part.shape[1:]) for part in self))
-
-    @property
-    def target(self) -> Tensor:
-        """Y as losses have it, samples in columns: (run, output, sample)."""
-        return self.y.unsqueeze(1) if self.y.dim() == 2 else self.y.transpose(1, 2)
+    @classmethod
+    def of(cls, x: Tensor, y: Tensor) -> "Batch":
+        """A batch of these samples."""
+        return cls(x, y, _in_columns(x), _in_columns(y))
 
 
 class Batches:
@@ -179,45 +186,44 @@ class Batches:
         self._epoch = -1
         self._order = torch.empty(0)  # (seed, sample)
         self._data = (problem.x, problem.y)  # where all runs are shown the same: in the order of this epoch
-        self._shared: list[tuple[Batch, Tensor]] = []  # its batches and their targets
+        self._shared: list[Batch] = []  # its batches
         self._passes: dict[int, Pass] = {}  # by the number of samples
-        if len(self._seeds) == 1 or problem.full_batch:
+        if problem.full_batch or len(self._seeds) == 1:
             self._share()
 
     def loss_and_gradient(self, theta: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """J, (run,), and ∇J, (run, parameter), which the next call overwrites."""
-        problem = self._problem
-        batch, target = self._at(step)
-        layers, way = problem.layers(theta), self._pass(batch.x.shape[1])
-        loss, slope = LOSSES[problem.loss_name](way.forward(layers, batch.x), target)
-        return loss[: self._runs], way.backward(layers, slope())[: self._runs]
+        problem, runs = self._problem, self._runs
+        batch, layers = self._at(step), self._problem.layers(theta)
+        way = self._pass(batch.x.shape[1])
+        loss, slope = LOSSES[problem.loss_name](way.forward(layers, batch.columns), batch.target)
+        gradient = way.backward(layers, batch.x, slope())
+        return (loss, gradient) if len(loss) == runs else (loss[:runs], gradient[:runs])
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """x (run, sample, feature) and y (run, sample …) that the update after `step` updates is shown."""
-        batch, _ = self._at(step)
+        batch = self._at(step)
         return batch.x[: self._runs], batch.y[: self._runs]
 
-    def _at(self, step: int) -> tuple[Batch, Tensor]:
+    def _at(self, step: int) -> Batch:
         problem = self._problem
         epoch, number = divmod(step, problem.steps_per_epoch)
         if epoch != self._epoch and not problem.full_batch:
             self._begin(epoch)
         if self._shared:
             return self._shared[number]
-        samples = self._order[:, number * problem.batch_size : (number + 1) * problem.batch_size]
-        samples = samples[self._seed_of_run]
-        batch = Batch(problem.x[samples], problem.y[samples])
-        return batch, batch.target
+        samples = self._order[:, number * problem.batch_size : (number + 1) * problem.batch_size][self._seed_of_run]
+        return Batch.of(problem.x[samples], problem.y[samples])
 
     def _share(self) -> None:
-        # Gathered once for the whole epoch, always into the same place; for many seeds these would be many copies.
+        # Every epoch is gathered into the same place; for many seeds these would be many copies of the data.
         problem = self._problem
         if not problem.full_batch:
             self._data = (torch.empty_like(problem.x), torch.empty_like(problem.y))
         rows = problem.rows(self._runs)
-        for x, y in zip(*(torch.split(part, problem.batch_size) for part in self._data), strict=True):
-            batch = Batch(x[None], y[None]).of(rows)
-            self._shared.append((batch, batch.target))
+        for parts in zip(*(torch.split(whole, problem.batch_size) for whole in self._data), strict=True):
+            x, y = (part.expand(rows, *part.shape) for part in parts)
+            self._shared.append(Batch.of(x, y))
 
     def _begin(self, epoch: int) -> None:
         self._order, self._epoch = self._shuffled(epoch), epoch
@@ -234,6 +240,11 @@ class Batches:
         samples = len(self._problem.x)
         orders = [stream(int(seed), ORDER, epoch).permutation(samples) for seed in self._seeds]
         return torch.from_numpy(np.stack(orders)).to(self._problem.arrays.device)
+
+
+def _in_columns(samples: Tensor) -> Tensor:
+    # (run, sample …) -> (run, feature or output, sample)
+    return samples.unsqueeze(1) if samples.dim() == 2 else samples.transpose(1, 2)
 
 
 def _parameters(sizes: Sequence[int]) -> tuple[Parameter, ...]:
