@@ -1,6 +1,6 @@
 """Losses of a stack in closed form: J of every run, and on demand ∂J/∂output.
 
-Samples stand in columns, as `layers` has them. A loss may overwrite the output, and its gradient stands in its place.
+Samples stand in columns, as `layers` has them. A loss may overwrite the output.
 """
 
 from collections.abc import Callable

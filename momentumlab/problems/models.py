@@ -21,7 +21,9 @@ from momentumlab.problems.losses import LOSSES, right_answers
 from momentumlab.problems.problem import ORDER, Parameter, stream
 
 _STACK_BYTES = 4 * 2**20  # a stack's arrays together: about what stays in a core's cache
-_BLOCK_BYTES = 2**20  # one layer of all runs where all data is evaluated: it is read again before it leaves the cache
+_BLOCK_BYTES = (
+    2 * 2**20
+)  # one layer of all runs where all data is evaluated: it is read again before it leaves the cache
 _PART_BYTES = 8 * 2**20  # the outputs that are judged at once
 
 
