@@ -19,7 +19,8 @@ FUSED_SGD: Any = getattr(torch, "_fused_sgd_", None)
 _ON_CPU = {("cpu", dtype) for dtype in (torch.float32, torch.float64)}
 _FUSED = _ON_CPU | {("cuda", dtype) for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)}
 _TYPES = {Tensor, torch.nn.Parameter}  # a subclass may do anything at all in a call
-_KIND = attrgetter("device", "dtype", "layout")
+_DTYPE, _LAYOUT = attrgetter("dtype"), attrgetter("layout")
+_DENSE = {torch.strided}
 _IN_CACHE = 2**17  # elements that the classical form takes through all its lines before it fetches the next
 
 # Parameters, their gradients, and their buffers or velocities (none where the form keeps none), in one order.
@@ -33,22 +34,20 @@ def update_together(parameters: list[Tensor], state: Mapping[Tensor, dict[str, A
     where the kernel rounds μ·b + ∇J once and not twice: on x86 in the last elements, which fill no vector. The
     classical form gives the bits of the readable lines.
     """
-    parameters = [parameter for parameter in parameters if parameter.grad is not None]
-    if torch.compiler.is_compiling():
-        return parameters
-    if options.form == "torch" and FUSED_SGD is not None:
+    compiling = torch.compiler.is_compiling()
+    if options.form == "torch" and FUSED_SGD is not None and not compiling:
         batches, others = _sort(parameters, state, "momentum_buffer" if options.momentum else None, _FUSED)
         for batch in batches:
             _torch_form(batch, options)
         return others
     # Without these every operation is one rounding, wherever a kernel's vectors begin and end.
     many_roundings = options.dampening or options.weight_decay or options.maximize
-    if options.form == "classical" and options.momentum and not many_roundings:
+    if options.form == "classical" and options.momentum and not many_roundings and not compiling:
         batches, others = _sort(parameters, state, "velocity", _ON_CPU)
         for batch in batches:
             _classical_form(batch, options)
         return others
-    return parameters
+    return [parameter for parameter in parameters if parameter.grad is not None]
 
 
 def _torch_form(batch: Lists, options: Options) -> None:
@@ -87,11 +86,13 @@ def _sort(
 ) -> tuple[list[Lists], list[Tensor]]:
     """What can be updated by one call each: all at once, or, where they are not alike, one by one; and the others."""
     gradients: list[Any] = [parameter.grad for parameter in parameters]
-    memories: list[Any] = [state[parameter].get(memory) for parameter in parameters] if memory else []
+    memories: list[Any] = [state.get(parameter, {}).get(memory) for parameter in parameters] if memory else []
     if _are_alike(parameters, gradients, memories, kinds):
         return [(parameters, gradients, memories)], []
     batches, others = [], []
     for index, parameter in enumerate(parameters):
+        if gradients[index] is None:
+            continue
         single = ([parameter], [gradients[index]], memories[index : index + 1])
         if _are_alike(*single, kinds):
             batches.append(single)
@@ -108,16 +109,14 @@ def _are_alike(
     The fused kernel compares neither sizes nor strides: what is asked here is all that guards memory.
     """
     tensors = [*parameters, *gradients, *memories]
-    if not set(map(type, tensors)) <= _TYPES:  # None, where there was no update yet, is of another type
+    if not tensors or not set(map(type, tensors)) <= _TYPES:  # None, where there is no gradient or no update yet
         return False
-    found = set(map(_KIND, tensors))
-    if len(found) != 1:
-        return False
-    device, dtype, layout = found.pop()
+    first = parameters[0]
     sizes = list(map(Tensor.numel, parameters))
     return (
-        layout is torch.strided
-        and (device.type, dtype) in kinds
+        (first.device.type, first.dtype) in kinds
+        and len(set(map(Tensor.get_device, tensors))) == len(set(map(_DTYPE, tensors))) == 1
+        and set(map(_LAYOUT, tensors)) == _DENSE
         and all(map(Tensor.is_contiguous, tensors))
         and list(map(Tensor.numel, gradients)) == sizes
         and (not memories or list(map(Tensor.numel, memories)) == sizes)
