@@ -1,5 +1,6 @@
 """`momentumlab.Momentum`: its numbers beside torch.optim.SGD's and beside our rules'."""
 
+import copy
 import functools
 import re
 
@@ -69,10 +70,14 @@ def torchs(tensors, lr=0.1, **options):
         for tensor in tensors
     ]
     groups = [
-        {"params": [tensor for tensor, mark in zip(tensors, fused, strict=True) if mark is kind], "fused": kind}
+        {
+            "params": [tensor for tensor, mark in zip(tensors, fused, strict=True) if mark is kind],
+            "fused": kind,
+            "lr": copy.deepcopy(lr),  # a schedule changes a tensor in place, once for every group
+        }
         for kind in (True, False)
     ]
-    return torch.optim.SGD([group for group in groups if group["params"]], lr=lr, **options)
+    return torch.optim.SGD([group for group in groups if group["params"]], **options)
 
 
 def falling(step):
