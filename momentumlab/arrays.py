@@ -14,7 +14,7 @@ Array = Any  # numpy.ndarray or torch.Tensor; annotations name the axes instead
 
 NARROW = 8
 """Up to so many parameters a numpy stack lies parameter by parameter, each of them whole over the runs."""
-_WIDE = 8192  # from 10,000 numbers on numpy's BLAS may share a product among threads, and round otherwise
+_WIDE = 10_000  # beyond it numpy's BLAS may share a product among threads, and round otherwise
 
 
 def sign(array: Array) -> Array:
@@ -40,15 +40,15 @@ def total(array: Array) -> Array:
 
 def inner(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(run,): the inner product of the rows, the same bits for a row alone, in any layout and on any threads."""
+    products: npt.NDArray[Any]
     if one.shape[-1] <= NARROW:
-        products: npt.NDArray[Any] = total(one * other)
-        return products
-    first, *others = (
-        np.vecdot(one[:, start : start + _WIDE], other[:, start : start + _WIDE])
-        for start in range(0, one.shape[-1], _WIDE)
-    )
-    summed: npt.NDArray[Any] = sum(others, start=first)
-    return summed
+        products = total(one * other)
+    elif one.shape[-1] <= _WIDE:
+        products = np.vecdot(one, other)
+    else:
+        starts = range(0, one.shape[-1], _WIDE)
+        products = sum(inner(one[:, start : start + _WIDE], other[:, start : start + _WIDE]) for start in starts)
+    return products
 
 
 class Arrays(Protocol):
@@ -163,8 +163,9 @@ class TorchArrays:
 
 
 def _finite(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    # One sum tells it of all: it is finite where every number is, unless it overflows.
-    return np.ones(len(array), np.bool_) if np.isfinite(array.sum()) else np.isfinite(array).all(-1)
+    # A sum is finite where all of its numbers are, unless it overflows.
+    finite: npt.NDArray[np.bool_] = np.isfinite(array.sum(-1))
+    return finite if finite.all() else np.isfinite(array).all(-1)
 
 
 def _laid_out(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
