@@ -5,6 +5,7 @@ depend on its neighbours: elementwise work and sums along the last axis only.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,7 +48,8 @@ def inner(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
         products = np.vecdot(one, other)
     else:
         starts = range(0, one.shape[-1], _WIDE)
-        products = sum(inner(one[:, start : start + _WIDE], other[:, start : start + _WIDE]) for start in starts)
+        parts = (inner(one[:, start : start + _WIDE], other[:, start : start + _WIDE]) for start in starts)
+        products = reduce(np.add, parts)
     return products
 
 
