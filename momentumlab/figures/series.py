@@ -69,7 +69,8 @@ def _with_band(family: Family, across: Numbers, stacked: Numbers) -> Series:
     low, high = (_rank(ordered, np.round(share * (counts - 1)).astype(int)) for share in (low_share, high_share))
     alive = int(np.argmin(np.isfinite(middle))) if not np.isfinite(middle).all() else len(middle)
     ended = alive < len(middle) or all(trace.broken for trace in family.traces)
-    return Series(family, *thinned(across[:alive], middle[:alive], low[:alive], high[:alive]), ended)
+    across, middle, low, high = thinned(*(part[:alive] for part in (across, middle, low, high)))
+    return Series(family, across, middle, low, high, ended)
 
 
 def _rank(ordered: Numbers, places: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]") -> Numbers:
