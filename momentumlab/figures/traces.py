@@ -125,10 +125,10 @@ def _of(result: "Result") -> list[Trace]:
     order = np.argsort(numbers, kind="stable")
     numbers = numbers[order]
     starts, ends = (np.searchsorted(numbers, runs["run"], side) for side in ("left", "right"))
-    common = shared_settings(result)
+    common, source = shared_settings(result), origin(result)
     return [
         Trace(
-            origin(result), int(number), common | own_settings(result, row), str(runs["status"][row]), metrics,
+            source, int(number), common | own_settings(result, row), str(runs["status"][row]), metrics,
             order[starts[row] : ends[row]],
         )
         for row, number in enumerate(runs["run"])
