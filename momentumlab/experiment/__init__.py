@@ -7,7 +7,7 @@ Nothing in this room imports numpy or torch.
 """
 
 from momentumlab.experiment.axes import Axis, parse_values
-from momentumlab.experiment.cells import Cell, examples
+from momentumlab.experiment.cells import Cell, around, column, examples
 from momentumlab.experiment.grid import Grid, expand, single
 from momentumlab.experiment.load import load
 from momentumlab.experiment.schema import Experiment
@@ -19,6 +19,8 @@ __all__ = [
     "Cell",
     "Experiment",
     "Grid",
+    "around",
+    "column",
     "examples",
     "expand",
     "load",

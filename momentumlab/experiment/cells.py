@@ -26,13 +26,15 @@ class Cell:
     experiment: Experiment
 
     def said(self, name: str) -> Any:
-        """What a column of runs.csv says of this run: γ and η as typed (a schedule's `value`), the seed, a varied key.
+        """What runs.csv says of it: its number, γ and η as typed (a schedule's `value`), its seed, a varied key.
 
-        An empty text where the run has no such key.
+        An empty text where there is no such key.
         """
         if name in {"gamma", "eta"}:
             setting = getattr(self.experiment.optimizer, name)
             return getattr(setting, "value", setting)
+        if name == "run":
+            return self.run
         return self.experiment.seed if name == "seed" else self.values.get(name, "")
 
 
@@ -104,17 +106,20 @@ class Lattice(Sequence[Cell]):
 
     def column(self, name: str) -> list[Any]:
         """What `Cell.said` gives for each of the cells."""
-        stride = 1
-        for wheel in (self.inner, None, *reversed(self.outer)):
-            if wheel is None:
-                said = [template.said(name) for template in self.examples]
-                of_templates = self._turning(said, stride)
-                stride *= len(self.chosen)
-                continue
+        seeds, templates = len(self.inner.rows), len(self.chosen)
+        if name == "run":
+            stride = seeds * len(self.templates)
+            starts = [number * seeds for number in self.chosen]
+            blocks = (divmod(place, seeds * templates) for place in self.places)
+            return [turns * stride + starts[inside // seeds] + inside % seeds for turns, inside in blocks]
+        stride = seeds * templates
+        for wheel in reversed(self.outer):
             if name in wheel.keys:
                 return self._turning([row[wheel.keys.index(name)] for row in wheel.rows], stride)
             stride *= len(wheel.rows)
-        return of_templates
+        if name in self.inner.keys:
+            return self._turning([seed for (seed,) in self.inner.rows], 1)
+        return self._turning([template.said(name) for template in self.examples], seeds)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -156,6 +161,16 @@ class Lattice(Sequence[Cell]):
         return Cell(run, numbers | template.values | seed, with_numbers(template.experiment, numbers | seed))
 
 
+def column(cells: Sequence[Cell], name: str) -> Sequence[Any]:
+    """What `Cell.said` gives for each of the cells; of a lattice without making them."""
+    return cells.column(name) if isinstance(cells, Lattice) else [cell.said(name) for cell in cells]
+
+
 def examples(cells: Sequence[Cell]) -> Sequence[Cell]:
-    """Cells that have among them all that the cells have but for γ, η and seed: one of each template, otherwise all."""
+    """Cells that have among them all that the cells have but for numbers: one of each template, otherwise all."""
     return cells.examples if isinstance(cells, Lattice) else cells
+
+
+def around(cells: Sequence[Cell], places: Sequence[int]) -> Sequence[Cell]:
+    """The cells that some of their `examples` stand for, by the places of these."""
+    return cells.around(places) if isinstance(cells, Lattice) else tuple(cells[place] for place in places)

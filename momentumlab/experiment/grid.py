@@ -9,7 +9,7 @@ from typing import Any
 
 from momentumlab.errors import ConfigError
 from momentumlab.experiment.axes import Axis, axis
-from momentumlab.experiment.cells import NUMBERS, Cell, Lattice, cell_of, examples, training
+from momentumlab.experiment.cells import NUMBERS, Cell, cell_of, examples, training
 from momentumlab.experiment.keys import short_key
 from momentumlab.experiment.regular import MOST_LINES, lattice
 from momentumlab.experiment.schema import Experiment
@@ -34,10 +34,6 @@ class Grid:
     def columns(self) -> list[str]:
         """The dotted keys that are varied, beside gamma, eta and seed, which every table has."""
         return [key for key in self.cells[0].values if key not in _ALWAYS_COLUMNS]
-
-    def column(self, name: str) -> list[Any]:
-        """What `Cell.said` gives for each of the cells."""
-        return self.cells.column(name) if isinstance(self.cells, Lattice) else [cell.said(name) for cell in self.cells]
 
 
 def single(experiment: Experiment) -> Grid:

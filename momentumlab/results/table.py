@@ -50,12 +50,13 @@ def rows_text(columns: Mapping[str, Column], header: Sequence[str]) -> str:
     return "".join(",".join(row) + "\n" for row in zip(*map(texts, ordered), strict=True))
 
 
-def table_text(columns: Mapping[str, Sequence[Any]]) -> str:
+def table_text(columns: Mapping[str, Sequence[Any] | Column]) -> str:
     """A small table with words in it as CSV text with its header; numbers as in `texts`."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*([_cell(value) for value in values] for values in columns.values()), strict=True))
+    cells = (texts(values) if isinstance(values, np.ndarray) else map(_cell, values) for values in columns.values())
+    writer.writerows(zip(*cells, strict=True))
     return file.getvalue()
 
 

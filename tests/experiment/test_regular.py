@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from momentumlab.errors import ConfigError
-from momentumlab.experiment import Grid, examples, expand, load
+from momentumlab.experiment import Grid, column, examples, expand, load
 from momentumlab.experiment import grid as roads
 from momentumlab.experiment.cells import Lattice
 
@@ -62,8 +62,8 @@ def test_a_regular_grid_is_what_its_cells_are_one_by_one(
     assert (made.axes, made.zipped, made.notes, made.columns) == (
         expected.axes, expected.zipped, expected.notes, expected.columns,
     )  # fmt: skip
-    for name in ("gamma", "eta", "seed", *made.columns):
-        assert repr(made.column(name)) == repr(expected.column(name))
+    for name in ("run", "gamma", "eta", "seed", *made.columns):
+        assert repr(column(made.cells, name)) == repr(column(expected.cells, name))
 
 
 @pytest.mark.parametrize(("data", "axes"), OTHERS.values(), ids=OTHERS)
@@ -82,6 +82,7 @@ def test_a_part_of_the_cells_is_the_same_cells() -> None:
     assert cells[-1] == every[-1]
     around = cells.around([0, 2])
     assert list(around) == [cell for cell in every if cell.experiment.objective.noise != 1]
+    assert column(around[3:5], "run") == [cell.run for cell in around[3:5]]
     assert around[3:5].column("objective.noise") == [cell.values["objective.noise"] for cell in around[3:5]]
     assert [cell.experiment.objective.noise for cell in examples(around)] == [0, 2]
 
