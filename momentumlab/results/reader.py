@@ -13,7 +13,7 @@ from momentumlab.errors import ConfigError, MomentumLabError, ResultError
 from momentumlab.experiment import parse
 from momentumlab.results.files import sha256_of
 from momentumlab.results.manifest import SCHEMA
-from momentumlab.results.table import read_header, read_numbers, read_table
+from momentumlab.results.table import has_rows, read_header, read_numbers, read_table
 from momentumlab.text import safe, shown
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -47,6 +47,14 @@ class Result:
     def measured(self) -> list[str]:
         """The names of the columns of `metrics`."""
         return list(self.metrics) if "metrics" in self.__dict__ else _of_file(read_header, self.folder / "metrics.csv")
+
+    @property
+    def recorded(self) -> bool:
+        """Whether any step of any run was recorded."""
+        metrics = self.__dict__.get("metrics")
+        if metrics is None:
+            return _of_file(has_rows, self.folder / "metrics.csv")
+        return len(metrics.get("run", ())) > 0
 
     def some(self, *names: str) -> Columns:
         """These columns of `metrics`, as many of them as there are; of a large result without reading the others."""

@@ -93,6 +93,12 @@ def read_header(source: str | Path) -> list[str]:
         return next(lines, "").removesuffix("\n").split(",")
 
 
+def has_rows(source: str | Path) -> bool:
+    """Whether a CSV text or file has a whole line after its header."""
+    with closing(_whole_lines(source)) as lines:
+        return len(list(itertools.islice(lines, 2))) == 2
+
+
 def _numbers(lines: Iterator[str], wanted: list[int], fields: int, source: str | Path, place: str) -> Column:
     """(row, wanted column)"""
     first = next(lines, None)

@@ -46,7 +46,7 @@ def test_the_sweep_that_is_written_makes_the_same_runs(
     assert [cell.experiment.resolved() for cell in again.cells] == [cell.experiment.resolved() for cell in grid.cells]
 
 
-def test_an_axis_of_very_many_values_is_written_as_it_was_typed(tmp_path):
+def test_an_axis_of_very_many_values_is_written_as_it_was_typed(tmp_path: Path) -> None:
     experiment = load("rosenbrock")
     grid = expand(experiment, eta="log:1e-6:1e-3:50000", seed="0..1")
     text = repeated_by(experiment, grid)
