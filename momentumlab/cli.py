@@ -322,7 +322,7 @@ def _print_cells(grid: Any, as_json: bool) -> None:
     if as_json:
         print_json([{"run": cell.run, **cell.values} for cell in grid.cells])
         return
-    rows = tuple((str(cell.run), *(setting(cell.values[key]) for key in keys)) for cell in grid.cells)
+    rows = ((str(cell.run), *(setting(cell.values[key]) for key in keys)) for cell in grid.cells)
     print_table(Table(("run", *(SYMBOLS.get(key, key) for key in keys)), rows))
 
 

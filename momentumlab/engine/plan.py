@@ -10,7 +10,7 @@ from functools import cached_property
 from momentumlab.engine.loop import Plan
 from momentumlab.engine.stack import RuleStack, Stack
 from momentumlab.errors import ConfigError
-from momentumlab.experiment import Cell, Experiment, Grid
+from momentumlab.experiment import Cell, Experiment, Grid, around, examples
 from momentumlab.experiment.schema_optimizer import Optimizer
 from momentumlab.experiment.schema_schedules import ETA, GAMMA, out_of_range
 from momentumlab.optimizers.updates import setting, shape_of, try_on, update_of
@@ -29,7 +29,7 @@ class Group:
     """Runs that can share a stack: one problem, one update; they differ in its hyperparameters and the seed alone."""
 
     problem: Problem
-    cells: tuple[Cell, ...]
+    cells: Sequence[Cell]
     plan: Plan
 
     @property
@@ -38,7 +38,7 @@ class Group:
         return self.cells[0].experiment
 
     @cached_property
-    def chunks(self) -> list[tuple[Cell, ...]]:
+    def chunks(self) -> list[Sequence[Cell]]:
         """The cells, as many at a time as are trained together."""
         size = 1 if self.experiment.optimizer.backend == "torch" else self.problem.stack_limit
         return [self.cells[start : start + size] for start in range(0, len(self.cells), size)]
@@ -47,7 +47,7 @@ class Group:
         """A stack of these cells at their start."""
         if self.experiment.optimizer.backend == "scratch":
             update = update_of(self.experiment.optimizer)
-            return RuleStack(self.problem, cells, update, self.plan.steps)
+            return RuleStack(self.problem, tuple(cells), update, self.plan.steps)  # each cell made once
         from momentumlab.engine.torch_run import TorchRun  # loads torch.optim, which no scratch run needs
 
         return TorchRun(self.problem, cells[0], self.plan.steps)
@@ -77,7 +77,7 @@ def _check_schedules(cells: Sequence[Cell], problem: Problem) -> None:
     steps = steps_of(cells[0].experiment, problem)
     problems = [
         f"optimizer.{key}: {sentence}"
-        for cell in cells
+        for cell in examples(cells)
         for key, bounds in (("gamma", GAMMA), ("eta", ETA))
         if (sentence := out_of_range(getattr(cell.experiment.optimizer, key), bounds, steps))
     ]
@@ -87,7 +87,7 @@ def _check_schedules(cells: Sequence[Cell], problem: Problem) -> None:
 
 def _check_rules(cells: Sequence[Cell], problem: Problem) -> None:
     """Raise ConfigError where a rule of a file fails on the problem's arrays, whose kind is known only here."""
-    distinct = {repr(getattr(cell.experiment.optimizer, "arguments", None)): cell for cell in cells}
+    distinct = {repr(getattr(cell.experiment.optimizer, "arguments", None)): cell for cell in examples(cells)}
     for cell in distinct.values():
         try_on(cell.experiment.optimizer, problem.arrays)
 
@@ -101,16 +101,17 @@ def steps_of(experiment: Experiment, problem: Problem) -> int:
     return experiment.train.epochs * problem.steps_per_epoch
 
 
-def _gathered(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    together: dict[tuple[object, ...], list[Cell]] = {}
+def _gathered(cells: Sequence[Cell]) -> list[Sequence[Cell]]:
+    together: dict[tuple[object, ...], list[int]] = {}
     text = _Memo()
-    for cell in cells:
+    kinds = examples(cells)
+    for place, cell in enumerate(kinds):
         experiment = cell.experiment
         optimizer = experiment.optimizer
         parts = (experiment.data, experiment.model, experiment.objective, experiment.train, experiment.record)
         key = (*map(text, parts), experiment.loss, *_way(optimizer))
-        together.setdefault(key, []).append(cell)
-    return [tuple(cells) for cells in together.values()]
+        together.setdefault(key, []).append(place)
+    return [around(cells, places) for places in together.values()]
 
 
 def _way(optimizer: Optimizer) -> tuple[object, ...]:

@@ -112,6 +112,13 @@ def traces(results: Sequence["Result"]) -> list[Trace]:
     return list(found.values())
 
 
+def example(result: "Result") -> Trace:
+    """The first run of a result, without its rows."""
+    settings = shared_settings(result) | own_settings(result, 0)
+    number, status = int(result.runs["run"][0]), str(result.runs["status"][0])
+    return Trace(origin(result), number, settings, status, {}, np.empty(0, np.intp))
+
+
 def origin(result: "Result") -> str:
     """A result as a user knows it: its folder's name."""
     return safe(result.folder.name if result.folder else result.name)
