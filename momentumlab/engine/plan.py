@@ -47,7 +47,7 @@ class Group:
         """A stack of these cells at their start."""
         if self.experiment.optimizer.backend == "scratch":
             update = update_of(self.experiment.optimizer)
-            return RuleStack(self.problem, tuple(cells), update, self.plan.steps)  # each cell made once
+            return RuleStack(self.problem, cells, update, self.plan.steps)
         from momentumlab.engine.torch_run import TorchRun  # loads torch.optim, which no scratch run needs
 
         return TorchRun(self.problem, cells[0], self.plan.steps)
@@ -115,11 +115,13 @@ def _gathered(cells: Sequence[Cell]) -> list[Sequence[Cell]]:
 
 
 def _way(optimizer: Optimizer) -> tuple[object, ...]:
-    # Which code computes its updates: with a list of hyperparameters also how many they are.
+    # Which code computes its updates: with a list of hyperparameters also how many they are. A constant η has a way of
+    # its own in models of very many parameters.
     if optimizer.backend == "torch":
         return optimizer.kind, optimizer.backend
     update = update_of(optimizer)
-    return update, *(shape_of(setting(optimizer, name)) for name in update.rule.hyperparameters)
+    shapes = (shape_of(setting(optimizer, name)) for name in update.rule.hyperparameters)
+    return update, isinstance(optimizer.eta, int | float), *shapes
 
 
 class _Memo:

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.arrays import Array, Arrays, TorchArrays
-from momentumlab.experiment import Cell
-from momentumlab.experiment.schema_optimizer import Optimizer
+from momentumlab.experiment import Cell, column, examples
 from momentumlab.optimizers.schedules import Described, as_schedule
 from momentumlab.optimizers.update import Moment, Update
 from momentumlab.optimizers.updates import changes_by_run, setting
@@ -93,9 +92,8 @@ class Rates:
 class Hyperparameters:
     """All numbers that an update of a stack takes, by name; γ and η always among them."""
 
-    def __init__(self, update: Update, optimizers: Sequence[Optimizer], steps: int, arrays: Arrays) -> None:
-        self.gamma = Rates([optimizer.gamma for optimizer in optimizers], steps, arrays)
-        self.eta = Rates([optimizer.eta for optimizer in optimizers], steps, arrays)
+    def __init__(self, update: Update, cells: Sequence[Cell], steps: int, arrays: Arrays) -> None:
+        self.gamma, self.eta = (Rates(_settings(cells, name), steps, arrays) for name in ("gamma", "eta"))
         self._all = [self.gamma, self.eta]
 
         def rates(settings: Sequence[Any]) -> Any:
@@ -108,9 +106,7 @@ class Hyperparameters:
             return self._all[-1]
 
         others = {
-            name: rates([setting(optimizer, name) for optimizer in optimizers])
-            for name in update.hyperparameters
-            if name not in ("gamma", "eta")
+            name: rates(_settings(cells, name)) for name in update.hyperparameters if name not in ("gamma", "eta")
         }
         self._by_name = {"gamma": self.gamma, "eta": self.eta} | others
         self._changing = [rates for rates in self._all if not rates.constant]
@@ -136,6 +132,14 @@ class Hyperparameters:
         self.columns = {name: _column(rates) for name, rates in self._by_name.items()}
 
 
+def _settings(cells: Sequence[Cell], name: str) -> Sequence[Any]:
+    # What the optimizer of every cell says of a hyperparameter. Numbers of γ and η need no cells to be made for them.
+    said = [setting(cell.experiment.optimizer, name) for cell in examples(cells)]
+    if name in ("gamma", "eta") and all(isinstance(given, int | float) for given in said):
+        return column(cells, name)
+    return said if len(said) == len(cells) else [setting(cell.experiment.optimizer, name) for cell in cells]
+
+
 def _column(rates: Any) -> Any:
     if isinstance(rates, list):
         return [_column(one) for one in rates]
@@ -147,12 +151,10 @@ class RuleStack:
 
     def __init__(self, problem: Problem, cells: Sequence[Cell], update: Update, steps: int) -> None:
         self.arrays = problem.arrays
-        self.runs = np.array([cell.run for cell in cells])
+        self.runs = np.array(column(cells, "run"))
         self._problem = problem
-        self._seeds = [cell.experiment.seed for cell in cells]
-        self._hyperparameters = Hyperparameters(
-            update, [cell.experiment.optimizer for cell in cells], steps, self.arrays
-        )
+        self._seeds = column(cells, "seed")
+        self._hyperparameters = Hyperparameters(update, cells, steps, self.arrays)
         self._update = update = _quickest(update, problem, eta_is_constant=self._hyperparameters.eta.constant)
         self._feed = problem.feed(self._seeds)
         theta = problem.start(self._seeds)

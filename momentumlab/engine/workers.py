@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -80,7 +80,7 @@ def train_all(plan: Sequence[Group], writer: Writer, tick: Tick) -> None:
 
 
 def _train_here(group: Group, cells: Sequence[Cell], recorder: Recorder, tick: Tick) -> None:
-    with _threads(group.experiment):
+    with _threads_and_denormals(group.experiment):
         _train_chunk(group, cells, recorder, tick)
 
 
@@ -104,17 +104,20 @@ def _train_chunk(group: Group, cells: Sequence[Cell], recorder: Recorder, tick: 
 
 
 @contextmanager
-def _threads(experiment: Experiment) -> Iterator[None]:
+def _threads_and_denormals(experiment: Experiment) -> Iterator[None]:
     # The number of threads decides the last bits of a product, so it is the experiment's and not the machine's.
     if experiment.model is None:
         yield
         return
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(experiment.train.threads)
+    from momentumlab.problems.denormals import denormals_as_zero
+
+    before, threads = torch.get_num_threads(), experiment.train.threads
+    torch.set_num_threads(threads)
     try:
-        yield
+        with denormals_as_zero() if threads == 1 else nullcontext():
+            yield
     finally:
         torch.set_num_threads(before)
 

@@ -62,7 +62,8 @@ def _lines(axes: Axes, lines: Sequence[Series], scale: Scale | None, reach: Limi
     if broken:
         ends = np.array([paths[place][-1] for place in broken])
         axes.scatter(
-            *ends.T,
+            ends[:, 0],
+            ends[:, 1],
             s=81,
             marker="X",
             color=[colours[place] for place in broken],
