@@ -70,6 +70,10 @@ class Arrays(Protocol):
         """(run, 1): one number a run, ready to be multiplied with (run, parameter)."""
         ...
 
+    def repeated(self, column: Array, width: int) -> Array:
+        """The column for `width` parameters: in narrow numpy stacks (run, parameter), otherwise the column itself."""
+        ...
+
     def array(self, values: npt.ArrayLike) -> Array:
         """`values` in the library's own kind, of the stack's dtype and on its device."""
         ...
@@ -106,6 +110,10 @@ class NumpyArrays:
     def column(self, values: npt.ArrayLike) -> Array:
         return np.asarray(values, self.dtype).reshape(-1, 1)
 
+    def repeated(self, column: Array, width: int) -> Array:
+        # Arrays of one shape are multiplied in two thirds of the time.
+        return _laid_out(np.repeat(column, width, axis=1)) if width <= NARROW else column
+
     def array(self, values: npt.ArrayLike) -> Array:
         return _laid_out(np.array(values, self.dtype))
 
@@ -138,6 +146,10 @@ class TorchArrays:
 
     def column(self, values: npt.ArrayLike) -> Array:
         return self.array(values).reshape(-1, 1)
+
+    def repeated(self, column: Array, width: int) -> Array:
+        del width  # makes no difference to torch
+        return column
 
     def array(self, values: npt.ArrayLike) -> Array:
         # Through numpy's own rounding to the dtype: the same numbers as in a numpy stack.

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from momentumlab.arrays import Array, Arrays, TorchArrays
 from momentumlab.experiment import Cell, column, examples
+from momentumlab.optimizers.rules import RULES
 from momentumlab.optimizers.schedules import Described, as_schedule
 from momentumlab.optimizers.update import Moment, Update
 from momentumlab.optimizers.updates import changes_by_run, setting
@@ -63,10 +64,14 @@ class Stack(Protocol):
 
 
 class Rates:
-    """One hyperparameter of every run of a stack: numbers or schedules, read as a column."""
+    """One hyperparameter of every run of a stack: numbers or schedules, read as a column.
 
-    def __init__(self, settings: Sequence[float | Described], steps: int, arrays: Arrays) -> None:
+    The column is (run, 1), or for a `width` above 1 whatever multiplies so many parameters soonest.
+    """
+
+    def __init__(self, settings: Sequence[float | Described], steps: int, arrays: Arrays, width: int) -> None:
         self._arrays = arrays
+        self._width = width
         self.constant = all(isinstance(given, int | float) for given in settings)
         # A schedule that many runs share is asked once a step.
         distinct = {} if self.constant else {repr(given): given for given in settings}
@@ -74,13 +79,17 @@ class Rates:
         self._schedules = [as_schedule(given, steps) for given in distinct.values()]
         self._of_run = np.array([numbers[repr(given)] for given in settings] if distinct else [], np.intp)
         self.values = np.array(settings if self.constant else [], np.float64)  # (run,), at the step last asked for
-        self.column = arrays.column(self.values)  # (run, 1), the same in the stack's own kind
+        self.column = self._in_stack()  # the same in the stack's own kind
 
     def at(self, step: int) -> None:
         """Set `values` and `column` to what the update after `step` updates uses."""
         if not self.constant:
             self.values = np.array([schedule(step) for schedule in self._schedules], np.float64)[self._of_run]
-            self.column = self._arrays.column(self.values)
+            self.column = self._in_stack()
+
+    def _in_stack(self) -> Array:
+        column = self._arrays.column(self.values)
+        return column if self._width == 1 else self._arrays.repeated(column, self._width)
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with these rows alone."""
@@ -92,8 +101,11 @@ class Rates:
 class Hyperparameters:
     """All numbers that an update of a stack takes, by name; γ and η always among them."""
 
-    def __init__(self, update: Update, cells: Sequence[Cell], steps: int, arrays: Arrays) -> None:
-        self.gamma, self.eta = (Rates(_settings(cells, name), steps, arrays) for name in ("gamma", "eta"))
+    def __init__(self, update: Update, cells: Sequence[Cell], steps: int, problem: Problem) -> None:
+        # A rule of ours takes every column in either shape; one from a file is promised (run, 1).
+        width = _size(problem) if update.rule in RULES.values() else 1
+        kind = partial(Rates, steps=steps, arrays=problem.arrays, width=width)
+        self.gamma, self.eta = (kind(_settings(cells, name)) for name in ("gamma", "eta"))
         self._all = [self.gamma, self.eta]
 
         def rates(settings: Sequence[Any]) -> Any:
@@ -102,7 +114,7 @@ class Hyperparameters:
                 return [rates(numbers) for numbers in zip(*settings, strict=True)]
             if not changes_by_run(settings[0]):
                 return settings[0]
-            self._all.append(Rates(settings, steps, arrays))
+            self._all.append(kind(settings))
             return self._all[-1]
 
         others = {
@@ -154,7 +166,7 @@ class RuleStack:
         self.runs = np.array(column(cells, "run"))
         self._problem = problem
         self._seeds = column(cells, "seed")
-        self._hyperparameters = Hyperparameters(update, cells, steps, self.arrays)
+        self._hyperparameters = Hyperparameters(update, cells, steps, problem)
         self._update = update = _quickest(update, problem, eta_is_constant=self._hyperparameters.eta.constant)
         self._feed = problem.feed(self._seeds)
         theta = problem.start(self._seeds)
@@ -204,5 +216,9 @@ def _quickest(update: Update, problem: Problem, *, eta_is_constant: bool) -> Upd
         return update
     from momentumlab.optimizers.fused import MANY, fused  # loads torch
 
-    many = sum(parameter.size for parameter in problem.parameters) >= MANY
+    many = _size(problem) >= MANY
     return replace(update, rule=fused(update.rule, eta_is_constant)) if many else update
+
+
+def _size(problem: Problem) -> int:
+    return sum(parameter.size for parameter in problem.parameters)
