@@ -1,27 +1,16 @@
 """What momentumlab costs beside what people use instead: `make bench`.
 
-    python benchmarks/bench.py [WORD …] [--markdown] [--million]
+    python benchmarks/bench.py [WORD …] [--markdown]
 
 One line for each pair, printed as soon as it is known. Words choose the rows whose name contains one of them.
---markdown also writes the whole table into docs/performance.md, --million adds a sweep of a million runs.
+--markdown also writes the table into docs/performance.md.
 """
 
-import argparse
 import sys
 
-from framework import (
-    HEADER,
-    LIMITS_HEADER,
-    Beside,
-    Contestant,
-    Limit,
-    Row,
-    markdown,
-    print_limits,
-    print_rows,
-    surroundings,
-    write_section,
-)
+from framework import Beside, Contestant, Limit, Row, bench
+
+LIBRARIES = ["momentumlab", "torch", "numpy", "matplotlib"]
 
 ROUNDING = 1e-4  # the same training in float32, rounded otherwise at every update
 FOUR_DECIMALS = 2e-4  # what the article prints
@@ -70,7 +59,11 @@ def _updates() -> list[Row]:
         beside = [Beside(Contestant("best torch.optim.SGD", "updates:sgd_as_engine", given, threads), engine_asked)]
         if size == "100M":
             five = {"numbers": 100_000_000, "threads": threads}
-            beside.append(Beside(Contestant("memory's limit, a loop in C", "updates:bandwidth", five, threads), 0.85))
+            beside.append(
+                Beside(
+                    Contestant("memory's limit, a loop in C", "updates:bandwidth", five, threads), 0.85, compared=False
+                )
+            )
         ours = Contestant("ours", "updates:engine", given, threads)
         rows.append(_update_row(f"engine's update, n = {size}", ours, beside, threads))
     for size, (_, step_asked) in SIZES.items():
@@ -107,21 +100,21 @@ def _loops() -> list[Row]:
             rounds=5,
             note="0.91× is a tenth more",
         ),
-        _stacks("linreg", 1024, 100, {}, 16, sequential=500, vmap=3),
-        _stacks("linreg", 4096, 100, {}, 16, sequential=500, vmap=3),
+        _linreg(1024, 100),
+        _linreg(4096, 100),
         _rosenbrock(4096, 1000),
         _digits(256, 20),
     ]
 
 
-def _stacks(config: str, runs: int, steps: int, changes: dict[str, object], some: int, **asked: float) -> Row:
-    given = {"config": config, "runs": runs, "steps": steps, "some": some, "changes": changes}
+def _linreg(runs: int, steps: int) -> Row:
+    given = {"config": "linreg", "runs": runs, "steps": steps, "some": 16, "changes": {}}
     return Row(
-        f"{runs} {config} runs × {steps} steps, the loop",
+        f"{runs} linreg runs × {steps} steps, the loop",
         Contestant("ours", "stacks:ours", given),
         (
-            Beside(Contestant("sequential PyTorch", "stacks:sequential", given), asked["sequential"]),
-            Beside(Contestant("torch.func.vmap(grad)", "stacks:vmap", given), asked["vmap"]),
+            Beside(Contestant("sequential PyTorch", "stacks:sequential", given), 500),
+            Beside(Contestant("torch.func.vmap(grad)", "stacks:vmap", given), 3),
         ),
         tolerance=ROUNDING,
     )
@@ -156,7 +149,7 @@ def _digits(runs: int, epochs: int) -> Row:
         (
             Beside(Contestant("sequential PyTorch", "stacks:sequential", given), 10),
             Beside(Contestant("torch.func.vmap(grad), 2 threads", "stacks:vmap", given | {"train": 32}, 2), 2.5),
-            Beside(peak, 0.30),
+            Beside(peak, 0.30, compared=False),
         ),
         tolerance=1e-3,  # as ROUNDING, over 460 updates
         note=TWO_PROCESSES,
@@ -176,49 +169,27 @@ def _files() -> list[Row]:
     return rows
 
 
-def limits(million: bool) -> list[Limit]:
+def limits() -> list[Limit]:
     """What has an upper bound of its own."""
-    linreg = ["linreg", "--gamma", "lin:0:0.9:4096"]
-    digits = ["digits_mlp", "--gamma", "lin:0:0.9:256"]
-    shown = [
-        Limit(f"start-up of {verb}, loaded from torch", Contestant(verb, "commands:modules_of_torch", {"verb": verb}), "modules", 0)
+    starts = [
+        Limit(
+            f"modules of torch that {verb} loads", Contestant(verb, "commands:modules_of_torch", {"verb": verb}), "", 0
+        )
         for verb in ("show", "plot")
     ]
-    shown += [
-        Limit("memory of 4096 linreg runs, whole command", _memory(linreg), "MiB", 600),
-        Limit("memory of 256 digits MLP runs, whole command", _memory(digits), "MiB", 600),
+    grids = {
+        "4096 linreg": ["linreg", "--gamma", "lin:0:0.9:4096"],
+        "256 digits": ["digits_mlp", "--gamma", "lin:0:0.9:256"],
+    }
+    return starts + [
+        Limit(f"memory of {runs} runs, whole command", memory(grid), "MiB", 600) for runs, grid in grids.items()
     ]
-    if million:
-        grid = ["--gamma", "lin:0:0.9:1000", "--eta", "log:1e-5:5e-4:1000"]
-        sweep = _memory(["rosenbrock", *grid, "--set", "train.steps=100"])
-        shown.append(Limit("memory of 1,000,000 rosenbrock runs × 100 steps", sweep, "MiB"))
-    return shown
 
 
-def _memory(arguments: list[str]) -> Contestant:
+def memory(arguments: list[str]) -> Contestant:
+    """A sweep whose peak memory is looked at."""
     return Contestant("ours", "commands:peak_memory", {"arguments": arguments})
 
 
-def main() -> int:
-    """Print the tables; 1 when a contestant failed or gave another answer."""
-    parser = argparse.ArgumentParser(description="momentumlab beside what people use instead")
-    parser.add_argument("word", nargs="*", help="measure only the rows whose name contains one of these")
-    parser.add_argument("--markdown", action="store_true", help="also write the table into docs/performance.md")
-    parser.add_argument("--million", action="store_true", help="also sweep a million runs of an objective")
-    options = parser.parse_args()
-
-    def wanted(work: str) -> bool:
-        return not options.word or any(word in work for word in options.word)
-
-    about = surroundings(["momentumlab", "torch", "numpy", "matplotlib"])
-    print(about)
-    lines = print_rows([row for row in rows() if wanted(row.work)])
-    table, sound = print_limits([limit for limit in limits(options.million) if wanted(limit.work)])
-    if options.markdown:
-        tables = [markdown(HEADER, (line.cells for line in lines)), markdown(LIMITS_HEADER, table)]
-        write_section("bench", "\n\n".join([about, *tables]))
-    return int(not sound or any(line.failure for line in lines))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(bench("bench", rows(), LIBRARIES, limits=limits()))

@@ -4,6 +4,7 @@ A contestant is a function in contestants/ that a process of its own calls (run_
 {"seconds": …, "answer": {name: number}, "note": …}: the answer is compared before any time is printed.
 """
 
+import argparse
 import json
 import math
 import os
@@ -21,13 +22,13 @@ from typing import Any
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
 PAGE = REPOSITORY / "docs" / "performance.md"
-_LONGEST = 300  # seconds that a contestant may take
+_LONGEST = 900  # seconds that a contestant may take
 
 Given = dict[str, Any]
 Play = Callable[["Contestant"], Given]
 
 
-class Failure(Exception):
+class FailureError(Exception):
     """A contestant gave no number, or not the answer that ours gave."""
 
 
@@ -48,6 +49,7 @@ class Beside:
 
     contestant: Contestant
     at_least: float | None = None
+    compared: bool = True  # False for what has no answer: a bound of the machine, a page of help
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Row:
     work: str
     ours: Contestant
     beside: tuple[Beside, ...]
-    tolerance: float | None = 1e-4  # relative; None where there is nothing to compare
+    tolerance: float = 0  # relative
     rounds: int = 3
     note: str = ""
 
@@ -110,7 +112,7 @@ LIMITS_HEADER = ("work", "measured", "asked", "notes")
 
 
 def play(contestant: Contestant) -> Given:
-    """What the contestant gives, in a process of its own. Raises Failure in its own last words."""
+    """What the contestant gives, in a process of its own. Raises FailureError in its own last words."""
     told = json.dumps({"function": contestant.function, "arguments": dict(contestant.arguments)})
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(contestant.threads))
     # The package beside these benchmarks is what is measured, wherever another may be installed.
@@ -125,9 +127,9 @@ def play(contestant: Contestant) -> Given:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Failure(f"took longer than {_LONGEST} s") from None
+        raise FailureError(f"took longer than {_LONGEST} s") from None
     if done.returncode:
-        raise Failure((done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:200])
+        raise FailureError((done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:200])
     given: Given = json.loads(done.stdout.splitlines()[-1])
     return given
 
@@ -140,7 +142,7 @@ def measure(row: Row, play: Play = play) -> list[Line]:
     for number in range(row.rounds):
         try:
             ours.append(play(row.ours))
-        except Failure as error:
+        except FailureError as error:
             return [_failed(row, beside, f"FAILED (ours): {error}") for beside in row.beside]
         for beside in row.beside:
             label = beside.contestant.label
@@ -148,9 +150,9 @@ def measure(row: Row, play: Play = play) -> list[Line]:
                 continue
             try:
                 theirs[label].append(given := play(beside.contestant))
-                if row.tolerance is not None and "unmeasured" not in given:
+                if beside.compared:
                     check_equal(ours[-1]["answer"], given["answer"], row.tolerance)
-            except Failure as error:
+            except FailureError as error:
                 failures[label] = f"FAILED: {error}"
     return [_line(row, beside, ours, theirs, failures) for beside in row.beside]
 
@@ -175,25 +177,61 @@ def _median(given: Iterable[Given]) -> float:
 
 
 def check_equal(ours: Mapping[str, float], theirs: Mapping[str, float], tolerance: float) -> None:
-    """Raise Failure unless what both answer agrees, each number to `tolerance` of the larger."""
+    """Raise FailureError unless what both answer agrees, each number to `tolerance` of the larger."""
     common = ours.keys() & theirs.keys()
     if not common:
-        raise Failure("the answers have no number in common")
+        raise FailureError("the answers have no number in common")
     for name in sorted(common):
         if not math.isclose(ours[name], theirs[name], rel_tol=tolerance):  # nan is close to nothing
-            raise Failure(f"unequal answers: {name} is {ours[name]:.9g} here and {theirs[name]:.9g} there")
+            raise FailureError(f"unequal answers: {name} is {ours[name]:.9g} here and {theirs[name]:.9g} there")
+
+
+# ---- the command ---------------------------------------------------------------------------------------------
+
+
+def bench(
+    name: str,
+    rows: Sequence[Row],
+    libraries: Sequence[str],
+    arguments: Sequence[str] | None = None,
+    limits: Sequence[Limit] = (),
+    about: str = "",
+) -> int:
+    """The command of a benchmark: measure, print, and with --markdown write the section `name` of the page.
+
+    Gives the exit status: 1 when a contestant failed or gave another answer than ours.
+    """
+    parser = argparse.ArgumentParser(description=f"The measurements of {PAGE.name}: {name}")
+    parser.add_argument("word", nargs="*", help="measure only the rows whose name contains one of these")
+    parser.add_argument("--markdown", action="store_true", help=f"also write the table into docs/{PAGE.name}")
+    options = parser.parse_args(arguments)
+    if options.word and options.markdown:
+        parser.error("--markdown writes the whole table: leave the words out")
+
+    def wanted(work: str) -> bool:
+        return not options.word or any(word in work for word in options.word)
+
+    about = ", ".join(filter(None, [about, surroundings(libraries)]))
+    print(about)
+    lines = print_rows([row for row in rows if wanted(row.work)])
+    found, sound = print_limits([limit for limit in limits if wanted(limit.work)])
+    if options.markdown:
+        tables = [markdown(HEADER, (line.cells for line in lines)), markdown(LIMITS_HEADER, found) if found else ""]
+        write_section(name, "\n\n".join(filter(None, [about, *tables])))
+    return int(not sound or any(line.failure for line in lines))
 
 
 # ---- printing ------------------------------------------------------------------------------------------------
+
+
+_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
 
 
 def duration(seconds: float) -> str:
     """A time with three digits and the unit that it needs."""
     if math.isnan(seconds):
         return "—"
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            break
+    unit, size = next((unit for unit in _UNITS if seconds >= unit[1]), _UNITS[-1])
     return f"{_three_digits(seconds / size)} {unit}"
 
 
@@ -208,8 +246,9 @@ def _three_digits(number: float) -> str:
 
 def print_rows(rows: Sequence[Row]) -> list[Line]:
     """Measure the rows and print each line as soon as it is known."""
-    widths = (44, 9, 36, 9, 8, 7)
-    print(_aligned(HEADER, widths))
+    widths = (47, 8, 41, 8, 8, 7)
+    if rows:
+        print(_aligned(HEADER, widths))
     lines: list[Line] = []
     for row in rows:
         for line in measure(row):
@@ -232,7 +271,7 @@ def print_limits(limits: Sequence[Limit]) -> tuple[list[tuple[str, ...]], bool]:
             over = limit.at_most is not None and given["value"] > limit.at_most
             note = "; ".join(filter(None, ["above what is asked" if over else "", given.get("note", "")]))
             cells = (limit.work, f"{given['value']:.4g} {limit.unit}", asked, note)
-        except Failure as error:
+        except FailureError as error:
             sound = False
             cells = (limit.work, "—", asked, f"FAILED: {error}")
         table.append(cells)

@@ -191,7 +191,7 @@ def peak_memory(arguments: Sequence[str]) -> dict[str, Any]:
             raise RuntimeError((process.stderr.read().strip().splitlines() or ["no message"])[-1])
     if not peak:
         raise RuntimeError("not measured: this system has no /proc/PID/smaps_rollup")
-    return {"value": peak / 1024, "note": f"{seconds:.1f} s in all; looked at every 20 ms"}
+    return {"value": peak / 1024, "note": f"{seconds:.1f} s in all"}
 
 
 def _family(process: int) -> list[int]:

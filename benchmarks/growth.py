@@ -1,0 +1,153 @@
+"""How the time grows with runs, steps, parameters and rows, drawn: `make growth` makes docs/growth.png.
+
+    python benchmarks/growth.py [PICTURE]
+
+Every point is a process of its own, and the best of three: growth is wanted here, not a fair comparison.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framework import REPOSITORY, Contestant, duration, play
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+ROUNDS = 3
+# Okabe and Ito's colours, each with a marker and a dash of its own.
+LOOKS = (("#0072B2", "o", "solid"), ("#D55E00", "s", "dashed"))
+
+Seconds = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One way in which the work grows."""
+
+    label: str
+    sizes: Sequence[int]
+    seconds: Seconds
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves over the same quantity."""
+
+    title: str
+    across: str
+    curves: Sequence[Curve]
+
+
+def panels() -> list[Panel]:
+    """The four questions."""
+    runs = [1, 16, 64, 256, 1024, 4096, 16384]
+    steps = [10, 100, 1000, 10_000, 100_000]
+    updates = {2: "2", 9610: "10k", 11_005_370 - 13_040: "11M", 100_004_000: "100M"}
+    rows = [1000, 10_000, 100_000, 1_000_000]
+    return [
+        Panel(
+            "more runs",
+            "runs",
+            [
+                Curve("linreg, 100 steps", runs, lambda count: _loop("linreg", count, 100)),
+                Curve("rosenbrock, 100 steps", runs, lambda count: _loop("rosenbrock", count, 100)),
+            ],
+        ),
+        Panel(
+            "longer runs",
+            "steps",
+            [
+                Curve("linreg, one run", steps, lambda count: _loop("linreg", 1, count)),
+                Curve("rosenbrock, one run", steps, lambda count: _loop("rosenbrock", 1, count)),
+            ],
+        ),
+        Panel(
+            "larger models",
+            "parameters",
+            [Curve("one update", list(updates), lambda count: _update(updates[count]))],
+        ),
+        Panel(
+            "more rows",
+            "rows of metrics.csv",
+            [
+                Curve("float32, to CSV and back", rows, lambda count: _rows(count, "float32")),
+                Curve("float64, to CSV and back", rows, lambda count: _rows(count, "float64")),
+            ],
+        ),
+    ]
+
+
+def _loop(config: str, runs: int, steps: int) -> float:
+    length = {"train.epochs": steps} if config == "linreg" else {"train.steps": steps}
+    given = {"config": config, "runs": runs, "steps": steps, "some": 1, "changes": length}
+    return _best("stacks:ours", given)
+
+
+def _update(size: str) -> float:
+    return _best("updates:engine", {"size": size})
+
+
+def _rows(rows: int, dtype: str) -> float:
+    return _best("files:ours", {"rows": rows, "dtype": dtype})
+
+
+def _best(function: str, arguments: dict[str, Any]) -> float:
+    best = play(Contestant("ours", function, arguments))["seconds"]
+    for _ in range(ROUNDS - 1):
+        if best < 1:  # what takes seconds is steady enough
+            best = min(best, play(Contestant("ours", function, arguments))["seconds"])
+    return float(best)
+
+
+def draw(panels: Sequence[Panel]) -> Figure:
+    """One figure of four panels, log-log, with a line of slope 1 under each first curve."""
+    figure = Figure(figsize=(9.6, 7.2), dpi=150, layout="constrained")
+    for axes, panel in zip(figure.subplots(2, 2).flat, panels, strict=True):
+        _draw(axes, panel)
+    return figure
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
+    lowest = float("inf")
+    for curve, (colour, marker, dash) in zip(panel.curves, LOOKS, strict=False):
+        seconds = []
+        for size in curve.sizes:
+            seconds.append(curve.seconds(size))
+            print(f"{curve.label}: {size:,} {panel.across}, {duration(seconds[-1])}", flush=True)
+        axes.plot(curve.sizes, seconds, color=colour, marker=marker, linestyle=dash, label=curve.label)
+        lowest = min(lowest, *(time / size for time, size in zip(seconds, curve.sizes, strict=True)))
+    ends = panel.curves[0].sizes[0], panel.curves[0].sizes[-1]
+    # Below all curves, so that nothing hides it: a curve that runs along it costs the same for each.
+    guide = [lowest / 2 * size for size in ends]
+    axes.plot(ends, guide, color="#666666", linewidth=1, linestyle="dotted", label="slope 1: twice as many, twice as long")
+    axes.set(xscale="log", yscale="log", xlabel=panel.across, title=panel.title)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _power(seconds)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
+    axes.set_ylabel("time")
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * 20)  # room for the legend
+
+
+def _power(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)):
+        if seconds >= size * 0.999:
+            return f"{seconds / size:g} {unit}"
+    return ""
+
+
+def main() -> None:
+    picture = Path(sys.argv[1]) if len(sys.argv) > 1 else REPOSITORY / "docs" / "images" / "growth.png"
+    figure = draw(panels())
+    FigureCanvasAgg(figure).print_png(picture, metadata={"Software": None})
+    print(picture)
+
+
+if __name__ == "__main__":
+    main()
