@@ -85,5 +85,5 @@ def _spikes(figure: Any) -> dict[str, float]:
     """The highest points of the curves that are drawn, the highest first: a spike that is lost is not among them."""
     # A curve may be drawn twice, with a pale edge below it.
     drawn = [np.asarray(line.get_ydata(), float) for axes in figure.axes for line in axes.get_lines()]
-    highest = sorted({float(np.nanmax(curve)) for curve in drawn if len(curve) > 2}, reverse=True)[:RUNS]
+    highest = sorted({float(np.nanmax(curve)) for curve in drawn if len(curve) > 100}, reverse=True)[:RUNS]
     return {f"spike {place}": height for place, height in enumerate(highest)}
