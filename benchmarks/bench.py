@@ -8,7 +8,8 @@ One line for each pair, printed as soon as it is known. Words choose the rows wh
 
 import sys
 
-from framework import Beside, Contestant, Limit, Row, bench
+from framework import Beside, Contestant, Limit, Row
+from tables import bench
 
 LIBRARIES = ["momentumlab", "torch", "numpy", "matplotlib"]
 

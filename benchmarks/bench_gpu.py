@@ -10,7 +10,8 @@ import importlib.util
 import subprocess
 import sys
 
-from framework import Beside, Contestant, Row, bench
+from framework import Beside, Contestant, Row
+from tables import bench
 
 LIBRARIES = ["momentumlab", "torch", "numpy"]
 

@@ -6,7 +6,8 @@ python benchmarks/bench_million.py [--markdown]
 import sys
 
 from bench import memory
-from framework import Limit, bench
+from framework import Limit
+from tables import bench
 
 SIZES = {"1,000": (40, 25), "100,000": (400, 250), "1,000,000": (1000, 1000)}
 

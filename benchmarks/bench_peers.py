@@ -8,7 +8,8 @@ Words choose the rows whose name contains one of them; --markdown also writes th
 import sys
 
 from bench import ROUNDING, TWO_PROCESSES
-from framework import Beside, Contestant, Row, bench
+from framework import Beside, Contestant, Row
+from tables import bench
 
 LIBRARIES = ["momentumlab", "torch", "numpy", "jax", "optax", "hydra-core", "optuna", "ray", "benchopt"]
 CPUS = "JAX uses both cores"

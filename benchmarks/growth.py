@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from framework import REPOSITORY, Contestant, duration, play
+from framework import REPOSITORY, Contestant, play
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
+from tables import duration
 
 ROUNDS = 2
 # Okabe and Ito's colours, each with a marker and a dash of its own.
