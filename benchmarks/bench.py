@@ -34,7 +34,7 @@ def _commands() -> list[Row]:
             (Beside(ARTICLE, 1.0),),
             tolerance=FOUR_DECIMALS,
             rounds=5,
-            note="ours: four runs",
+            note="ours four runs",
         ),
         Row(
             "run linreg --no-plot, whole process",

@@ -140,8 +140,9 @@ def _line(row: Row, beside: Beside, ours: list[Given], theirs: Mapping[str, list
     unmeasured = theirs[label][-1].get("unmeasured")
     if unmeasured:
         return Line(row.work, label, _median(ours), note=f"not measured: {unmeasured}")
-    notes = dict.fromkeys(filter(None, [row.note, ours[-1].get("note"), theirs[label][-1].get("note")]))
-    return Line(row.work, label, _median(ours), _median(theirs[label]), beside.at_least, "; ".join(notes))
+    told = {"ours": ours[-1].get("note"), "theirs": theirs[label][-1].get("note")}
+    notes = [row.note, *(f"{whose} {note}" for whose, note in told.items() if note)]
+    return Line(row.work, label, _median(ours), _median(theirs[label]), beside.at_least, "; ".join(filter(None, notes)))
 
 
 def _failed(row: Row, beside: Beside, words: str) -> Line:

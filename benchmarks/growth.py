@@ -45,7 +45,7 @@ class Panel:
 
 def panels() -> list[Panel]:
     """The four questions."""
-    runs = [1, 16, 64, 256, 1024, 4096, 16384]
+    runs = [1, 16, 256, 4096, 16384]
     steps = [10, 100, 1000, 10_000]
     updates = {2: "2", 9610: "10k", 11_007_690: "11M", 99_998_566: "100M"}
     rows = [1000, 10_000, 100_000, 1_000_000]
@@ -99,7 +99,7 @@ def _rows(rows: int, dtype: str) -> float:
 def _best(function: str, arguments: dict[str, Any]) -> float:
     best = play(Contestant("ours", function, arguments))["seconds"]
     for _ in range(ROUNDS - 1):
-        if best < 1:  # what takes seconds is steady enough
+        if best < 0.3:  # what takes longer is steady enough
             best = min(best, play(Contestant("ours", function, arguments))["seconds"])
     return float(best)
 
