@@ -144,7 +144,8 @@ def _draw(axes: Axes, panel: Panel, measured: Mapping[str, Sequence[float]]) -> 
         axis.set_minor_locator(NullLocator())
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.legend(frameon=False, fontsize=8, loc="upper left")
-    low, high = axes.get_ylim()
+    times = [seconds for curve in panel.curves for seconds in measured[curve.label]]
+    low, high = min(times) / 3, max(times) * 2
     axes.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
 
 
