@@ -51,7 +51,8 @@ def norms_and_cosine(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Nu
     if len(rows):
         (first, first_scale), (second, second_scale) = _scaled(one[rows]), _scaled(other[rows])
         scaled = np.sqrt([inner(first, first), inner(second, second)])
-        lengths[:, rows] = scaled[0] * first_scale, scaled[1] * second_scale
+        anew = scaled * [first_scale, second_scale]
+        lengths[:, rows] = np.where(_safe(lengths[:, rows]), lengths[:, rows], anew)
         product = scaled[0] * scaled[1]
         cosines[rows] = inner(first, second) / np.where(product > 0, product, np.nan)
     return lengths[0], lengths[1], np.minimum(np.maximum(cosines, -1), 1)
@@ -74,10 +75,16 @@ def norm(vector: Numbers) -> Numbers:
 
 
 def _beyond_squares(lengths: Numbers) -> npt.NDArray[np.intp]:
-    # The rows of (…, row) whose squared numbers may have overflowed or lost digits: far from 1 as the dtype goes.
-    tiny, huge = _SQUARES[lengths.dtype]
-    safe = (lengths > tiny) & (lengths < huge)
+    # The rows of (…, row) where one is not safe. Seldom any.
+    safe = _safe(lengths)
     return _NONE if safe.all() else np.flatnonzero(~safe.all(0))
+
+
+def _safe(lengths: Numbers) -> npt.NDArray[np.bool_]:
+    # Whether no square has overflowed or lost digits: not too far from 1 as the dtype goes.
+    tiny, huge = _SQUARES[lengths.dtype]
+    safe: npt.NDArray[np.bool_] = (lengths > tiny) & (lengths < huge)
+    return safe
 
 
 def _scaled(vectors: Numbers) -> tuple[Numbers, Numbers]:

@@ -11,7 +11,6 @@ from momentumlab.engine.loop import Plan
 from momentumlab.engine.stack import RuleStack, Stack
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import Cell, Experiment, Grid, around, examples
-from momentumlab.experiment.schema_optimizer import Optimizer
 from momentumlab.experiment.schema_schedules import ETA, GAMMA, out_of_range
 from momentumlab.optimizers.updates import setting, shape_of, try_on, update_of
 from momentumlab.problems.build import build
@@ -107,21 +106,24 @@ def _gathered(cells: Sequence[Cell]) -> list[Sequence[Cell]]:
     kinds = examples(cells)
     for place, cell in enumerate(kinds):
         experiment = cell.experiment
-        optimizer = experiment.optimizer
         parts = (experiment.data, experiment.model, experiment.objective, experiment.train, experiment.record)
-        key = (*map(text, parts), experiment.loss, *_way(optimizer))
+        key = (*map(text, parts), experiment.loss, *_way(experiment))
         together.setdefault(key, []).append(place)
     return [around(cells, places) for places in together.values()]
 
 
-def _way(optimizer: Optimizer) -> tuple[object, ...]:
-    # Which code computes its updates: with a list of hyperparameters also how many they are. A constant η has a way of
-    # its own in models of very many parameters.
+def _way(experiment: Experiment) -> tuple[object, ...]:
+    # Which code computes its updates: with a list of hyperparameters also how many they are.
+    optimizer = experiment.optimizer
     if optimizer.backend == "torch":
         return optimizer.kind, optimizer.backend
     update = update_of(optimizer)
     shapes = (shape_of(setting(optimizer, name)) for name in update.rule.hyperparameters)
-    return update, isinstance(optimizer.eta, int | float), *shapes
+    # A model of very many parameters has a quicker way for the classical forms while η is constant.
+    scheduled = (
+        experiment.model is not None and not update.rule.eta_outside and not isinstance(optimizer.eta, int | float)
+    )
+    return update, scheduled and optimizer.kind != "file", *shapes
 
 
 class _Memo:
