@@ -5,6 +5,7 @@ A model that does not fit into the processor's caches is trained as fast as memo
 passes five times. It computes the torch form, which for as long as η is constant is the classical form too: v = η·b.
 """
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from momentumlab.optimizers.rules import RULES, Memory, Rule
 MANY = 2**12
 """From so many parameters of a run on one pass is faster; below, a call for each run costs more than it saves."""
 
-_LEAST = 5e-324  # as γ: the kernel knows no buffer at γ = 0, and nothing is left of b times this
+_LEAST = sys.float_info.min  # as γ: the kernel knows no buffer at γ = 0, and nothing is left of b times this
 
 
 def fused(rule: Rule, eta_is_constant: bool) -> Rule:

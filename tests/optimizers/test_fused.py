@@ -10,6 +10,7 @@ from momentumlab.experiment import expand, load
 from momentumlab.optimizers import fused as module
 from momentumlab.optimizers.fused import MANY, OnePass, fused
 from momentumlab.optimizers.rules import RULES
+from momentumlab.problems.denormals import denormals_as_zero
 
 WIDE = 1003  # no multiple of what a processor adds at once
 UPDATES = 30
@@ -65,6 +66,14 @@ def test_momentum_and_nesterov_without_inertia_are_gradient_descent_to_the_bit()
     for name in KINDS[1:]:
         for one, other in zip(path(fused(RULES[name], True), [0.0], [0.1], torch.float32), plain, strict=True):
             assert torch.equal(one, other)
+
+
+def test_no_inertia_is_taken_for_none_where_denormal_numbers_are_zero():
+    rule = fused(RULES["momentum"], True)
+    with denormals_as_zero():  # as where models are trained
+        _, buffer = rule.update(torch.ones(1, 9), torch.ones(1, 9), torch.full((1, 9), 7.0),
+                                gamma=torch.zeros(1, 1), eta=torch.ones(1, 1))  # fmt: skip
+    assert torch.equal(buffer, torch.ones(1, 9))
 
 
 def test_what_has_no_single_pass_stays_the_rule(monkeypatch):
