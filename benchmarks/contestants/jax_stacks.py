@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jax import numpy as jnp
 
-from contestants.stacks import Changes, answer, chosen
+from contestants.stacks import Changes, answer, chosen, with_samples
 from momentumlab.experiment import load
 from momentumlab.problems.build import build
 from momentumlab.problems.problem import ORDER, stream
@@ -40,7 +40,7 @@ def _given(seconds: float, losses: np.ndarray, places: list[int], runs: int, som
 
 def linreg(config: str, runs: int, steps: int, some: int, changes: Changes, warm: bool) -> dict[str, Any]:
     """A scan over full-batch steps; the compiler's time counts unless `warm`."""
-    problem: Any = build(load(config, set=changes))
+    problem: Any = build(with_samples(load(config, set=changes)))
     x, y = jnp.asarray(problem.x.cpu().numpy()), jnp.asarray(problem.y.cpu().numpy())
     start = jnp.asarray(problem.start([0])[0].cpu().numpy())
 
@@ -90,7 +90,7 @@ def digits(
 ) -> dict[str, Any]:
     """A scan over the full batches of an epoch and then its smaller last one, in a scan over epochs."""
     experiment = load(config, set=changes)
-    problem: Any = build(experiment)
+    problem: Any = build(with_samples(experiment))
     data, labels = problem.x.cpu().numpy(), problem.y.cpu().numpy()
     epochs, whole = steps // problem.steps_per_epoch, len(data) // problem.batch_size * problem.batch_size
     orders = np.stack([stream(experiment.seed, ORDER, epoch).permutation(len(data)) for epoch in range(epochs)])

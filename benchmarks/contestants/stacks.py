@@ -4,9 +4,13 @@ All train the same runs: γ evenly from 0 to 0.9, one seed, so one order of mini
 `some` of the runs at a tenth of the way and before the last update.
 """
 
+import io
+import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,7 @@ from momentumlab.engine.workers import train_all
 from momentumlab.experiment import expand, load
 from momentumlab.problems.build import build
 from momentumlab.problems.problem import ORDER, stream
+from momentumlab.results.rows import Rows
 
 Changes = dict[str, Any]
 
@@ -30,6 +35,11 @@ def answer(losses: np.ndarray, which: list[int], steps: int) -> dict[str, float]
     """What is compared, from losses (step, run of `which`)."""
     looked = (steps // 10, steps - 1)
     return {f"run {run} step {step}": float(losses[step, at]) for at, run in enumerate(which) for step in looked}
+
+
+def with_samples(experiment: Any) -> Any:
+    """The experiment with a problem that has samples to show: least squares of ours keep none."""
+    return load(experiment.written(), set={"optimizer.backend": "torch"})
 
 
 # ---- ours -----------------------------------------------------------------------------------------------------
@@ -62,6 +72,9 @@ class KeepingGroup(Group):
         return Keeping(super().stack(cells), self.kept)
 
 
+_KEPT = ("run", "step", "loss")
+
+
 @dataclass
 class Recorder:
     """Keeps rows and outcomes in memory."""
@@ -80,6 +93,14 @@ class Recorder:
 
     def abandon_chunk(self) -> None:
         raise RuntimeError("a chunk was abandoned")
+
+    def spool(self) -> Rows:
+        return Rows(tempfile.TemporaryFile(), _KEPT, Path("losses"))
+
+    def take_chunk(self, rows: Rows, outcomes: Mapping[int, Any]) -> None:
+        read = np.loadtxt(io.BytesIO(os.pread(rows._file.fileno(), 2**30, 0)), delimiter=",", ndmin=2).T
+        self.record(dict(zip(_KEPT, [*read[:2].astype(int), read[2]], strict=True)))
+        self.close_chunk(outcomes)
 
 
 def ours(config: str, runs: int, steps: int, some: int, changes: Changes) -> dict[str, Any]:
@@ -139,7 +160,7 @@ def batches(problem: Any, seed: int, steps: int) -> Iterator[tuple[torch.Tensor,
 def sequential(config: str, runs: int, steps: int, some: int, changes: Changes) -> dict[str, Any]:
     """The plain loop with torch.optim.SGD, one run after the other; `some` of them, scaled to all."""
     experiment = load(config, set=changes)
-    problem: Any = build(experiment)
+    problem: Any = build(with_samples(experiment))
     gammas, which = np.linspace(0, 0.9, runs), chosen(runs, some)
     _plain_run(problem, experiment, 0.5, problem.steps_per_epoch)  # torch loads half of itself in the first one
     begun = time.perf_counter()
@@ -169,7 +190,7 @@ def vmap(config: str, runs: int, steps: int, some: int, changes: Changes, train:
     The first call, in which torch loads its compiler, is not counted.
     """
     experiment = load(config, set=changes)
-    problem: Any = build(experiment)
+    problem: Any = build(with_samples(experiment))
     places = chosen(runs, train or runs)
     gammas = torch.tensor(np.linspace(0, 0.9, runs)[places], dtype=torch.float32)
     _vmapped(problem, experiment, gammas, 2 if problem.full_batch else problem.steps_per_epoch)
