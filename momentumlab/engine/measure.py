@@ -29,12 +29,12 @@ def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vecto
     """
     measured: Columns = {} if look.loss is None else {"loss": arrays.numpy(look.loss).copy()}
     velocity = look.velocity
-    gradient_norm, velocity_norm = norm(look.gradient, arrays), norm(velocity, arrays)
-    measured |= {
-        "gradient_norm": gradient_norm,
-        "velocity_norm": velocity_norm,
-        "cosine": cosine(look.gradient, velocity, (gradient_norm, velocity_norm), arrays),
-    }
+    if look.measured is None:
+        gradient_norm, velocity_norm = norm(look.gradient, arrays), norm(velocity, arrays)
+        cosines = cosine(look.gradient, velocity, (gradient_norm, velocity_norm), arrays)
+    else:
+        _, gradient_norm, velocity_norm, cosines = look.measured
+    measured |= {"gradient_norm": gradient_norm, "velocity_norm": velocity_norm, "cosine": cosines}
     if minima:
         measured["distance"] = distance(look.theta, minima, arrays)
     columns: Columns = {**measured, "gamma": look.gamma, "eta": look.eta}

@@ -325,7 +325,7 @@ class Batches:
     def _shuffled(self, epoch: int) -> Tensor:
         samples = len(self._problem.x)
         orders = [stream(int(seed), ORDER, epoch).permutation(samples) for seed in self._seeds]
-        return torch.from_numpy(np.stack(orders)).to(self._problem.arrays.device)
+        return torch.from_numpy(np.stack(orders)).to(self._problem.arrays.device, non_blocking=True)
 
 
 def _parameters(sizes: Sequence[int]) -> tuple[Parameter, ...]:
