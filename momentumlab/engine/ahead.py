@@ -94,20 +94,21 @@ class Ahead:
 
     def _look_back(self, step: int) -> Look:
         place, rows = step - self._block.start, self._rows
-        notes = self._notes[place][:, rows]
+        which = rows if len(rows) < self._notes.shape[2] else slice(None)  # of which nothing is copied
+        notes = self._notes[place][:, which]
         loss, finite = notes[0], notes[1] > 0
         theta = gradient = velocity = None
         if self._vectors:
             theta, gradient, velocity = (torch.from_numpy(part.T) for part in np.split(notes[5:], 3))
-        elif not (finite & (loss <= self._bound[rows])).all():
+        elif not (finite & (loss <= self._bound[which])).all():
             theta = self.arrays.rows(self._stack.now.theta, rows)  # of a run that diverges it stands still
         return Look(
             loss=torch.from_numpy(loss),
             gradient=gradient,
             theta=theta,
             compute_velocity=lambda: velocity,
-            gamma=self._gamma[place][rows],
-            eta=self._eta[place][rows],
+            gamma=self._gamma[place][which],
+            eta=self._eta[place][which],
             measured=Measured(finite, *notes[2:5]),
         )
 

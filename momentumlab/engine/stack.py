@@ -104,6 +104,8 @@ class Rates:
 
     def values_over(self, steps: Sequence[int]) -> npt.NDArray[np.float64]:
         """(step, run): the same of several steps."""
+        if self.constant:
+            return np.broadcast_to(self.values, (len(steps), len(self.values)))
         return np.stack([self.values_at(step) for step in steps])
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:

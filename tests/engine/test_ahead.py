@@ -1,6 +1,8 @@
 """A stack that runs ahead is the stack: the loop sees the same, and only the norms are summed in another order."""
 
 import contextlib
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,15 +13,18 @@ from momentumlab.arrays import TorchArrays
 from momentumlab.engine import ahead as module
 from momentumlab.engine.ahead import Ahead
 from momentumlab.engine.loop import train
+from momentumlab.engine.measure import cosine, norm
 from momentumlab.engine.plan import groups
+from momentumlab.engine.stack import RuleStack
 from momentumlab.experiment import expand, load
+from momentumlab.optimizers.updates import update_of
 from momentumlab.problems.models import ModelProblem
 from tests.engine.test_rules_in_stacks import FAR, RUNS
 
 # Three epochs of four batches, the last of them smaller; all data is evaluated after each.
 MOONS = {"data": {"kind": "moons", "samples": 30, "test": 0.2}, "train": {"epochs": 3, "batch_size": 7}}
 PROBLEMS = {
-    "linear": {"data": {"kind": "line", "samples": 20}, "model": {"kind": "linear"}, "train": {"epochs": 12}},
+    "linear": {"data": {"kind": "line", "samples": 20}, "model": {"kind": "linear"}, "train": {"epochs": 7}},
     "softmax": {**MOONS, "model": {"kind": "softmax"}},
     "mlp": {**MOONS, "model": {"kind": "mlp", "hidden": [3]}},
 }
@@ -92,8 +97,7 @@ def all_of(problem, dtype, **more):
     }
 
 
-@pytest.mark.parametrize("most", [1, 3, 1000])
-@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize(("problem", "most"), [("linear", 1000), ("softmax", 1), ("mlp", 3), ("mlp", 1000)])
 def test_every_rule_and_option_gives_the_rows_and_outcomes_of_the_plain_loop(problem, most):
     dtype = "float32" if most == 3 else "float64"
     given = all_of(problem, dtype)
@@ -179,23 +183,18 @@ class Recorder(TorchDispatchMode):
 
 @pytest.fixture
 def record(monkeypatch):
-    """Every step is launched as a recording of the one before the last of its batch size; gives the recordings."""
+    """Every step is launched as a recording of the first of its batch size; gives the recordings."""
     recorders = []
 
-    def recorded(launch):
-        with Recorder() as recorder:
-            launch._step(*launch._shown)
-        recorders.append(recorder)
-        launch._graph = recorder
-
-    # What is recorded on the processor is done too: so the launch that records is not replayed.
     def call(launch, x, y):
         for place, part in zip(launch._places, (x, y), strict=True):
             place.copy_(part[: len(place)])
-        if launch._graph is None:
-            recorded(launch)
-        else:
+        if launch._graph is not None:
             launch._graph.replay()
+            return
+        with Recorder() as launch._graph:  # which on the processor makes the step, too
+            launch._step(*launch._shown)
+        recorders.append(launch._graph)
 
     monkeypatch.setattr(module._Launch, "__call__", call)
     # numpy is no kernel of a graph
@@ -203,11 +202,10 @@ def record(monkeypatch):
     return recorders
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_a_recorded_step_can_be_repeated_without_python(problem, record):
-    given = all_of(problem, "float64")
-    expected = trained(problem, **given)
-    assert_same(trained(problem, most=1000, **given), expected, "float64")
+def test_a_recorded_step_can_be_repeated_without_python(record):
+    given = all_of("mlp", "float64")
+    expected = trained("mlp", **given)
+    assert_same(trained("mlp", most=1000, **given), expected, "float64")
     assert len(record) < len(expected[0]["run"]) / 5
 
 
@@ -226,10 +224,28 @@ def fails():
     raise RuntimeError("operation not permitted when stream is capturing")
 
 
+@pytest.mark.parametrize("row", RUNS)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_no_number_of_the_device_is_asked_for(problem, row):
+    # The device `meta` has none, and refuses tensors of the processor as a GPU does.
+    experiment = load(PROBLEMS[problem])
+    plan = groups(expand(experiment, vary={"optimizer": sections(row), "seed": [0, 1]}))
+    settings = SimpleNamespace(**experiment.train.model_dump() | {"device": "meta"})
+    for group in plan:
+        model = ModelProblem(experiment.model, experiment.loss, group.problem.dataset, settings)
+        assert isinstance(replace(group, problem=model).stack(group.cells), Ahead)
+        stack = RuleStack(model, group.cells, update_of(group.experiment.optimizer), group.plan.steps)
+        model.evaluate(stack.look(0).theta)
+        stack.advance()
+        for first in (1, 9):
+            module.Steps(stack, np.ones(len(stack.runs)), True, 64).run(range(first, first + 7))
+            stack.look(first + 7)
+            stack.advance()
+            stack.keep(np.arange(2))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_norms_and_cosine_neither_overflow_nor_vanish(dtype):
-    from momentumlab.engine.measure import cosine, norm
-
     limits = np.finfo(dtype)
     arrays = TorchArrays(dtype)
     sizes = [limits.tiny, limits.tiny**0.5, 1.0, limits.max**0.5, limits.max / 8, 0.0, np.inf, np.nan]
@@ -245,24 +261,30 @@ def test_norms_and_cosine_neither_overflow_nor_vanish(dtype):
 # ---- on a GPU --------------------------------------------------------------------------------------------------------
 
 
+def stable(problem, **train):
+    """Every rule and option in runs that do not diverge, in float64, long enough for graphs of both batch sizes."""
+    sweep = {"optimizer": [section for row in RUNS for section in sections(row)[:2]]}
+    given = all_of(problem, "float64", vary=sweep, record={"every": 1, "vectors": True, "evaluate": 6})
+    return given | {"train": given["train"] | {"epochs": 8, **train}}
+
+
+def assert_close(found, expected):
+    (rows, outcomes, _), (expected_rows, expected_outcomes, _) = found, expected
+    assert [one.status for one in outcomes.values()] == [one.status for one in expected_outcomes.values()]
+    for name, values in expected_rows.items():
+        # float64, some dozen updates, products and sums in another order
+        np.testing.assert_allclose(rows[name], values, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_a_gpu_gives_the_numbers_of_the_processor(problem):
-    stable = [section for row in RUNS for section in sections(row)[:2]]
-    given = all_of(problem, "float64", vary={"optimizer": stable})
-    rows, outcomes, _ = trained(problem, **given)
-    given["train"] = given["train"] | {"device": "cuda"}
-    found, found_outcomes, _ = trained(problem, **given)
-    assert [vars(one)["status"] for one in found_outcomes.values()] == [one.status for one in outcomes.values()]
-    for name, values in rows.items():
-        # sums in another order over some dozen updates; where signs are taken a rounding can decide one
-        np.testing.assert_allclose(found[name], values, rtol=1e-7, atol=1e-7, err_msg=name)
+    assert_close(trained(problem, **stable(problem, device="cuda")), trained(problem, **stable(problem)))
 
 
 @pytest.mark.gpu
 def test_a_graph_gives_the_numbers_of_single_launches(monkeypatch):
-    given = all_of("mlp", "float64", record={"every": 1, "vectors": True, "evaluate": False})
-    given["train"] = given["train"] | {"device": "cuda", "epochs": 8}
+    given = stable("mlp", device="cuda")
     graphs = []
     record = module._Launch._record
     monkeypatch.setattr(module._Launch, "_record", lambda launch: [record(launch), graphs.append(launch._graph)])
@@ -270,7 +292,7 @@ def test_a_graph_gives_the_numbers_of_single_launches(monkeypatch):
     assert graphs
     assert all(graph is not None for graph in graphs)
     monkeypatch.setattr(module, "_WARM_UP", -1)
-    assert_same(trained("mlp", **given), recorded, "float64")
+    assert_close(trained("mlp", **given), recorded)
 
 
 @pytest.mark.gpu
