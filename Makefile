@@ -1,8 +1,12 @@
 # make demo       the default sweep, drawn             make lint     formatting, rules, types
-# make test       the tests, with branch coverage      make bench    the measurements
-# make test-slow  the tests that take longer           make clean    removes caches and builds, never a result
+# make test       the tests, with branch coverage      make clean    removes caches and builds, never a result
+# make test-slow  the tests that take longer
 #
-# Each makes .venv first, if need be, from the versions in constraints.txt.
+# make bench        what it costs beside what people use instead    make growth     how that grows, drawn
+# make bench-peers  beside Hydra, Optuna, Ray Tune, JAX             make bench-gpu  on a GPU, where there is one
+#
+# Each makes .venv first, if need be, from the versions in constraints.txt; bench-peers one of its own, .venv-peers.
+#   BENCH='WORD ...'     the rows to measure; BENCH=--markdown writes the tables into docs/performance.md
 #   PYTHON=python3.12    the interpreter that .venv is made with (3.11 or newer)
 #   TORCH_INDEX=URL      one more index to take torch from, such as that of its CPU builds
 
@@ -17,7 +21,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.t
 TORCH := $(shell grep '^torch==' constraints.txt)
 HATCHLING := $(shell grep '^hatchling==' constraints.txt)
 
-.PHONY: demo test test-slow lint bench clean
+PEERS := .venv-peers
+PEERS_READY := $(PEERS)/.ready
+PEERS_PIP := $(PEERS)/bin/python -m pip --disable-pip-version-check install -c constraints.txt
+BENCH ?=
+
+.PHONY: demo test test-slow lint bench bench-peers bench-gpu bench-million growth clean
 
 demo: $(READY)
 	@echo "demo: the default sweep, momentumlab sweep linreg"
@@ -38,11 +47,26 @@ lint: $(READY)
 	@$(BIN)/mypy
 
 bench: $(READY)
-	@echo "bench: benchmarks/bench.py"
-	@$(BIN)/python benchmarks/bench.py
+	@echo "bench: benchmarks/bench.py, about ten minutes"
+	@$(BIN)/python benchmarks/bench.py $(BENCH)
+
+bench-peers: $(PEERS_READY)
+	@echo "bench-peers: benchmarks/bench_peers.py, about five minutes"
+	@$(PEERS)/bin/python benchmarks/bench_peers.py $(BENCH)
+
+bench-gpu: $(READY)
+	@$(BIN)/python benchmarks/bench_gpu.py $(BENCH)
+
+bench-million: $(READY)
+	@echo "bench-million: benchmarks/bench_million.py"
+	@$(BIN)/python benchmarks/bench_million.py $(BENCH)
+
+growth: $(READY)
+	@echo "growth: benchmarks/growth.py"
+	@$(BIN)/python benchmarks/growth.py
 
 clean:
-	@echo "clean: caches and build products; results in runs/ and the environment $(VENV) stay"
+	@echo "clean: caches and build products; results in runs/ and the environments $(VENV), $(PEERS) stay"
 	@rm -rf build dist htmlcov .coverage .coverage.* coverage.xml .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	@find benchmarks configs examples momentumlab tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -54,6 +78,14 @@ $(READY): pyproject.toml constraints.txt
 	@test -t 1 || quiet=--quiet; \
 	$(PIP) $$quiet $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') $(TORCH) $(HATCHLING) && \
 	$(PIP) $$quiet --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(PEERS_READY): pyproject.toml constraints.txt benchmarks/peers-requirements.txt
+	@$(PEERS)/bin/python -m pip --version >/dev/null 2>&1 || { $(CHECK_PYTHON) && $(PYTHON) -m venv --clear $(PEERS); }
+	@echo "setup: $(PEERS) from benchmarks/peers-requirements.txt; the first time takes minutes"
+	@test -t 1 || quiet=--quiet; \
+	$(PEERS_PIP) $$quiet $(if $(TORCH_INDEX),--extra-index-url '$(TORCH_INDEX)') $(TORCH) $(HATCHLING) && \
+	$(PEERS_PIP) $$quiet --no-build-isolation -r benchmarks/peers-requirements.txt -e .
 	@touch $@
 
 CHECK_PYTHON = { command -v $(PYTHON) >/dev/null \

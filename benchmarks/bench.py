@@ -1,95 +1,196 @@
-"""What a stack of runs costs beside plain PyTorch loops: `make bench`.
+"""What momentumlab costs beside what people use instead: `make bench`.
 
-Each row trains the same runs twice, by us (from the experiment to its CSV) and by the loop that people write, in one
-process, in turns, and prints medians. Losses are compared before times are. What counts of ours is what the runs cost
-beyond the same sweep with two runs; the loops are charged no start-up at all. A process has one thread; our sweep takes
-a process for each processor where that is worth it, people's loop is one.
+    python benchmarks/bench.py [WORD …] [--markdown]
+
+One line for each pair, printed as soon as it is known. Words choose the rows whose name contains one of them.
+--markdown also writes the table into docs/performance.md.
 """
 
-import os
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
+import sys
 
-import numpy as np
-import torch
+from framework import Beside, Contestant, Limit, Row
+from tables import bench
 
-import momentumlab
-from momentumlab.experiment import load
-from momentumlab.problems.build import build
-from momentumlab.problems.problem import ORDER, stream
+LIBRARIES = ["momentumlab", "torch", "numpy", "matplotlib"]
 
-ROUNDS = 3
+ROUNDING = 1e-4  # the same training in float32, rounded otherwise at every update
+FOUR_DECIMALS = 2e-4  # what the article prints
+TWO_PROCESSES = "ours in 2 processes of 1 thread"
+
+ARTICLE = Contestant("the article's script, one run, no picture", "commands:article")
+SIZES = {"2": (10, 3), "10k": (6, 2.5), "11M": (1.05, 0.95), "100M": (1.0, 0.95)}
 
 
-def plain_loops(config: str, gammas: np.ndarray, epochs: int) -> np.ndarray:
-    """The article's loop for one γ after the other; (run,) the loss over all training data at the end."""
-    experiment = load(config, set={"train.epochs": epochs})
-    problem = build(experiment)
-    eta, seed = experiment.optimizer.eta, experiment.seed
-    return np.array([_plain_loop(problem, gamma, eta, seed, epochs) for gamma in gammas])
+def rows() -> list[Row]:
+    """The table, from whole commands to single updates."""
+    return [*_commands(), *_updates(), *_loops(), *_files()]
 
 
-def _plain_loop(problem, gamma: float, eta: float, seed: int, epochs: int) -> float:
-    x, y, model, criterion = problem.x, problem.y, problem.module(), problem.criterion()
-    torch.nn.utils.vector_to_parameters(problem.start([seed])[0], model.parameters())
-    optimizer = torch.optim.SGD(model.parameters(), lr=eta, momentum=gamma)
-    losses = []
-    for epoch in range(epochs):
-        # The order that our run is shown, so that both end at the same loss.
-        order = torch.from_numpy(stream(seed, ORDER, epoch).permutation(len(x)))
-        for rows in [slice(None)] if problem.full_batch else order.split(problem.batch_size):
-            loss = criterion(model(x[rows]), y[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-    with torch.no_grad():
-        return criterion(model(x), y).item()
+def _commands() -> list[Row]:
+    rows = [
+        Row(
+            "default sweep with its picture, whole command",
+            Contestant("ours", "commands:default_sweep"),
+            (Beside(ARTICLE, 1.0),),
+            tolerance=FOUR_DECIMALS,
+            rounds=5,
+            note="ours four runs",
+        ),
+        Row(
+            "run linreg --no-plot, whole process",
+            Contestant("ours", "commands:run_linreg"),
+            (Beside(ARTICLE, 1.5),),
+            tolerance=FOUR_DECIMALS,
+            rounds=5,
+        ),
+    ]
+    for problem, steps, at_least in (("linreg", 100, 20), ("rosenbrock", 1000, 100)):
+        given = {"problem": problem, "runs": 16, "steps": steps}
+        loop = Contestant("shell loop of a script", "commands:shell_loop", {"problem": problem, "runs": 16, "some": 2})
+        ours = Contestant("ours", "commands:ours", given)
+        rows.append(Row(f"16 {problem} runs × {steps} steps, to the CSV", ours, (Beside(loop, at_least),), ROUNDING))
+    return rows
 
 
-def stacked(config: str, gammas: np.ndarray, epochs: int) -> np.ndarray:
-    """The same runs as one sweep, its CSV written; (run,) the loss over all training data at the end."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = momentumlab.sweep(config, gamma=list(gammas), set={"train.epochs": epochs}, runs=folder)
-    return result.runs["train_loss"]
+def _updates() -> list[Row]:
+    rows = []
+    for size, (engine_asked, _) in SIZES.items():
+        threads = 2 if size.endswith("M") else 1
+        given = {"size": size}
+        beside = [Beside(Contestant("best torch.optim.SGD", "updates:sgd_as_engine", given, threads), engine_asked)]
+        if size == "100M":
+            five = {"numbers": 100_000_000, "threads": threads}
+            beside.append(
+                Beside(
+                    Contestant("memory's limit, a loop in C", "updates:bandwidth", five, threads), 0.85, compared=False
+                )
+            )
+        ours = Contestant("ours", "updates:engine", given, threads)
+        rows.append(_update_row(f"engine's update, n = {size}", ours, beside, threads))
+    for size, (_, step_asked) in SIZES.items():
+        threads = 2 if size.endswith("M") else 1
+        given = {"size": size}
+        beside = [Beside(Contestant("best torch.optim.SGD", "updates:sgd", given, threads), step_asked)]
+        ours = Contestant("ours", "updates:momentum", given, threads)
+        tensors = {"2": 2, "10k": 4, "11M": 62, "100M": 100}[size]
+        rows.append(_update_row(f"Momentum.step, n = {size}, {tensors} tensors", ours, beside, threads))
+    return rows
 
 
-def timed(work: Callable[[], np.ndarray]) -> tuple[float, np.ndarray]:
-    """Seconds, and what the work gave."""
-    begun = time.perf_counter()
-    given = work()
-    return time.perf_counter() - begun, given
+def _update_row(work: str, ours: Contestant, beside: list[Beside], threads: int) -> Row:
+    note = f"{threads} threads" if threads > 1 else ""
+    return Row(work, ours, tuple(beside), tolerance=1e-5, note=note)  # a few roundings of float32
 
 
-def row(name: str, config: str, runs: int, epochs: int, plain_runs: int) -> str:
-    """One line of the table. Only `plain_runs` of the plain loops are trained; their time is scaled to all."""
-    gammas = np.linspace(0, 0.9, runs)
-    stacked(config, gammas[:2], epochs)
-    plain_loops(config, gammas[:2], epochs)
-    some = np.linspace(0, runs - 1, plain_runs).astype(int)
-    ours, theirs = [], []
-    for _ in range(ROUNDS):
-        seconds, losses = timed(lambda: stacked(config, gammas, epochs))
-        start_up, _ = timed(lambda: stacked(config, gammas[:2], epochs))
-        ours.append(seconds - start_up)
-        seconds, reference = timed(lambda: plain_loops(config, gammas[some], epochs))
-        theirs.append(seconds * runs / plain_runs)
-        # float32 against float32 over hundreds of updates: the same training, rounded otherwise
-        np.testing.assert_allclose(losses[some], reference, rtol=2e-2, atol=1e-5)
-    mine, plain = statistics.median(ours), statistics.median(theirs)
-    return f"{name:<44}{mine:>9.2f} s{plain:>11.2f} s{plain / mine:>9.1f}×"
+def _loops() -> list[Row]:
+    return [
+        Row(
+            "digits MLP, one run, 20 epochs, all metrics",
+            Contestant("ours", "digits:ours", {"epochs": 20}),
+            (
+                Beside(Contestant("DataLoader loop", "digits:data_loader", {"epochs": 20}), 3),
+                Beside(Contestant("loop over X[perm[i:i+64]]", "digits:indexed", {"epochs": 20}), 1.8),
+            ),
+            tolerance=1e-3,  # as ROUNDING, over 460 updates
+        ),
+        Row(
+            "all per-step metrics of a digits step",
+            Contestant("ours", "digits:ours", {"epochs": 20}),
+            (Beside(Contestant("ours, the loss alone", "digits:ours", {"epochs": 20, "every": 10**6}), 0.91),),
+            tolerance=0,
+            rounds=5,
+            note="0.91× is a tenth more",
+        ),
+        _linreg(1024, 100),
+        _linreg(4096, 100),
+        _rosenbrock(4096, 1000),
+        _digits(256, 20),
+    ]
 
 
-def main() -> None:
-    """Print the table."""
-    torch.set_num_threads(1)
-    processors = f"{os.cpu_count()} processors"
-    print(f"{'work, metrics and CSV included, ' + processors:<44}{'stack':>11}{'plain loops':>13}{'ratio':>10}")
-    print(row("1024 linreg runs, 100 epochs", "linreg", 1024, 100, plain_runs=64))
-    print(row("64 digits MLP runs, 20 epochs", "digits_mlp", 64, 20, plain_runs=8))
+def _linreg(runs: int, steps: int) -> Row:
+    given = {"config": "linreg", "runs": runs, "steps": steps, "some": 16, "changes": {}}
+    return Row(
+        f"{runs} linreg runs × {steps} steps, the loop",
+        Contestant("ours", "stacks:ours", given),
+        (
+            Beside(Contestant("sequential PyTorch", "stacks:sequential", given), 500),
+            Beside(Contestant("torch.func.vmap(grad)", "stacks:vmap", given), 3),
+        ),
+        tolerance=ROUNDING,
+    )
+
+
+def _rosenbrock(runs: int, steps: int) -> Row:
+    given = {"runs": runs, "steps": steps, "some": 2}
+    return Row(
+        f"{runs} rosenbrock runs × {steps} steps, the loop",
+        Contestant("ours", "stacks:ours", given | {"config": "rosenbrock", "changes": {"train.steps": steps}}),
+        (
+            Beside(Contestant("sequential PyTorch", "stacks:sequential_rosenbrock", given), 10_000),
+            Beside(Contestant("torch.func.vmap(grad)", "stacks:vmap_rosenbrock", given), 10),
+        ),
+        tolerance=1e-9,  # float64
+    )
+
+
+def _digits(runs: int, epochs: int) -> Row:
+    steps = 23 * epochs
+    given = {
+        "config": "digits_mlp",
+        "runs": runs,
+        "steps": steps,
+        "some": 4,
+        "changes": {"train.epochs": epochs, "record.evaluate": False},
+    }
+    peak = Contestant("two-core GEMM peak", "stacks:gemm_peak", {"runs": runs, "epochs": epochs}, threads=2)
+    return Row(
+        f"{runs} digits MLP runs × {epochs} epochs, the loop",
+        Contestant("ours", "stacks:ours", given),
+        (
+            Beside(Contestant("sequential PyTorch", "stacks:sequential", given), 10),
+            Beside(Contestant("torch.func.vmap(grad), 2 threads", "stacks:vmap", given | {"train": 32}, 2), 2.5),
+            Beside(peak, 0.30, compared=False),
+        ),
+        tolerance=1e-3,  # as ROUNDING, over 460 updates
+        note=TWO_PROCESSES,
+    )
+
+
+def _files() -> list[Row]:
+    rows = []
+    for dtype, at_least in (("float64", 1.4), ("float32", 2.5)):
+        given = {"rows": 1_000_000, "dtype": dtype}
+        beside = Beside(Contestant("Python's csv module", "files:csv_module", given), at_least)
+        ours = Contestant("ours", "files:ours", given)
+        rows.append(Row(f"1e6 rows to CSV and back, {dtype}", ours, (beside,), tolerance=0, rounds=2))
+    points = {"points": 1_000_000}
+    plain = Beside(Contestant("plain matplotlib", "pictures:matplotlib", points), 8)
+    ours = Contestant("ours", "pictures:ours", points)
+    return [*rows, Row("PNG of 4 curves × 1e6 points", ours, (plain,), tolerance=0)]
+
+
+def limits() -> list[Limit]:
+    """What has an upper bound of its own."""
+    starts = [
+        Limit(
+            f"modules of torch that {verb} loads", Contestant(verb, "commands:modules_of_torch", {"verb": verb}), "", 0
+        )
+        for verb in ("show", "plot")
+    ]
+    grids = {
+        "4096 linreg": ["linreg", "--gamma", "lin:0:0.9:4096"],
+        "256 digits": ["digits_mlp", "--gamma", "lin:0:0.9:256"],
+    }
+    return starts + [
+        Limit(f"memory of {runs} runs, whole command", memory(grid), "MiB", 600) for runs, grid in grids.items()
+    ]
+
+
+def memory(arguments: list[str]) -> Contestant:
+    """A sweep whose peak memory is looked at."""
+    return Contestant("ours", "commands:peak_memory", {"arguments": arguments})
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(bench("bench", rows(), LIBRARIES, limits=limits()))

@@ -5,6 +5,7 @@ depend on its neighbours: elementwise work and sums along the last axis only.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ Array = Any  # numpy.ndarray or torch.Tensor; annotations name the axes instead
 
 NARROW = 8
 """Up to so many parameters a numpy stack lies parameter by parameter, each of them whole over the runs."""
-_WIDE = 8192  # from 10,000 numbers on numpy's BLAS may share a product among threads, and round otherwise
+_WIDE = 10_000  # beyond it numpy's BLAS may share a product among threads, and round otherwise
 
 
 def sign(array: Array) -> Array:
@@ -40,15 +41,16 @@ def total(array: Array) -> Array:
 
 def inner(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(run,): the inner product of the rows, the same bits for a row alone, in any layout and on any threads."""
+    products: npt.NDArray[Any]
     if one.shape[-1] <= NARROW:
-        products: npt.NDArray[Any] = total(one * other)
-        return products
-    first, *others = (
-        np.vecdot(one[:, start : start + _WIDE], other[:, start : start + _WIDE])
-        for start in range(0, one.shape[-1], _WIDE)
-    )
-    summed: npt.NDArray[Any] = sum(others, start=first)
-    return summed
+        products = total(one * other)
+    elif one.shape[-1] <= _WIDE:
+        products = np.vecdot(one, other)
+    else:
+        starts = range(0, one.shape[-1], _WIDE)
+        parts = (inner(one[:, start : start + _WIDE], other[:, start : start + _WIDE]) for start in starts)
+        products = reduce(np.add, parts)
+    return products
 
 
 class Arrays(Protocol):
@@ -66,6 +68,10 @@ class Arrays(Protocol):
 
     def column(self, values: npt.ArrayLike) -> Array:
         """(run, 1): one number a run, ready to be multiplied with (run, parameter)."""
+        ...
+
+    def repeated(self, column: Array, width: int) -> Array:
+        """The column for `width` parameters: in narrow numpy stacks (run, parameter), otherwise the column itself."""
         ...
 
     def array(self, values: npt.ArrayLike) -> Array:
@@ -104,6 +110,10 @@ class NumpyArrays:
     def column(self, values: npt.ArrayLike) -> Array:
         return np.asarray(values, self.dtype).reshape(-1, 1)
 
+    def repeated(self, column: Array, width: int) -> Array:
+        # Arrays of one shape are multiplied in two thirds of the time.
+        return _laid_out(np.repeat(column, width, axis=1)) if width <= NARROW else column
+
     def array(self, values: npt.ArrayLike) -> Array:
         return _laid_out(np.array(values, self.dtype))
 
@@ -137,6 +147,10 @@ class TorchArrays:
     def column(self, values: npt.ArrayLike) -> Array:
         return self.array(values).reshape(-1, 1)
 
+    def repeated(self, column: Array, width: int) -> Array:
+        del width  # makes no difference to torch
+        return column
+
     def array(self, values: npt.ArrayLike) -> Array:
         # Through numpy's own rounding to the dtype: the same numbers as in a numpy stack.
         # To an accelerator without waiting for it: what is on its way is a copy that the driver has made.
@@ -169,8 +183,9 @@ def on_accelerator(arrays: Arrays) -> bool:
 
 
 def _finite(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    # One sum tells it of all: it is finite where every number is, unless it overflows.
-    return np.ones(len(array), np.bool_) if np.isfinite(array.sum()) else np.isfinite(array).all(-1)
+    # A sum is finite where all of its numbers are, unless it overflows.
+    finite: npt.NDArray[np.bool_] = np.isfinite(array.sum(-1))
+    return finite if finite.all() else np.isfinite(array).all(-1)
 
 
 def _laid_out(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

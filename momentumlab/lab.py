@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from momentumlab.errors import ConfigError, MomentumLabError
-from momentumlab.experiment import Experiment, Grid, expand, repeated_by, single
+from momentumlab.experiment import Experiment, Grid, column, examples, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
 from momentumlab.results.files import refused
 from momentumlab.results.naming import result_name
@@ -121,7 +121,7 @@ def carry_out(
             return Carried(load(folder), found=True)
         writer.begin(command, repeated_by(experiment, grid), checksums)
         _train(plan, writer, progress)
-        writer.finish({cell.run: group.problem.parameters for group in plan for cell in group.cells})
+        writer.finish([(column(group.cells, "run"), group.problem.parameters) for group in plan])
     return Carried(load(folder), found=False)
 
 
@@ -172,7 +172,9 @@ def plot(
 
 def _checksums(grid: Grid) -> dict[str, str]:
     # Of every file that the cells read, data and rules, by path: a result is named after what stands in them.
-    sections = [section for cell in grid.cells for section in (cell.experiment.data, cell.experiment.optimizer)]
+    sections = [
+        section for cell in examples(grid.cells) for section in (cell.experiment.data, cell.experiment.optimizer)
+    ]
     paths = {path for section in sections if (path := getattr(section, "path", None)) is not None}
     if not paths:
         return {}
@@ -182,7 +184,8 @@ def _checksums(grid: Grid) -> dict[str, str]:
 
 
 def _allow(grid: Grid, allow_code: Collection[str]) -> None:
-    files = {cell.experiment.optimizer.path for cell in grid.cells if cell.experiment.optimizer.kind == "file"}
+    optimizers = [cell.experiment.optimizer for cell in examples(grid.cells)]
+    files = {optimizer.path for optimizer in optimizers if optimizer.kind == "file"}
     if files:
         from momentumlab.optimizers.code import refuse_unless_allowed
 

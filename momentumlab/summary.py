@@ -1,15 +1,18 @@
 """What is said about a result: the article's lines for a run, a table for a sweep, rows for `show`. Numpy only."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from momentumlab.results.reader import Columns, Result
 from momentumlab.text import safe
 
 Row = dict[str, Any]
+Numbers = npt.NDArray[np.float64]
 
 SYMBOLS = {"gamma": "γ", "eta": "η"}
 _SHORT = 9  # letters of a number that is shown as it is
@@ -20,14 +23,14 @@ _SCORES = ("test_loss", "train_loss", "loss_last")  # what runs are ranked by: t
 
 @dataclass(frozen=True)
 class Table:
-    """Words in rows, all of one length: ready for a terminal, a pipe or JSON."""
+    """Words in rows, all of one length: ready for a terminal, a pipe or JSON. Many rows are made as they are read."""
 
     header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: Iterable[tuple[str, ...]]
 
-    def tabbed(self) -> str:
-        """The table with a tab between cells, for a pipe."""
-        return "\n".join("\t".join(row) for row in (self.header, *self.rows))
+    def tabbed(self) -> Iterator[str]:
+        """The lines of the table with a tab between cells, for a pipe."""
+        return map("\t".join, itertools.chain([self.header], self.rows))
 
 
 def number(value: float) -> str:
@@ -69,24 +72,25 @@ def sweep_table(result: Result, most: int | None = None) -> Table:
     """
     runs = result.runs
     varied = varied_columns(result)
-    checkpoints = _checkpoints(result)
     names = _learned_names(result)
+    metrics = result.some("run", "step", "loss", *(f"theta_{index}" for index in range(len(names))))
+    checkpoints = _checkpoints(result, metrics)
     evaluated = _evaluated_columns(runs)
     header = [SYMBOLS.get(name, name) for name in varied]
     header += [f"loss@{step + 1}" for step in checkpoints]
-    shown = evaluated if checkpoints or "loss" not in result.metrics else ["loss_last", *evaluated]
+    shown = evaluated if checkpoints or "loss" not in metrics else ["loss_last", *evaluated]
     header += [name.replace("_", " ") for name in shown] + names + ["note"]
-    at = {step: _loss_at(result, step) for step in checkpoints}
+    losses = [_loss_at(result, metrics, step) for step in checkpoints]
+    columns = [*losses, *(runs[name] for name in shown), *_final_parameters(result, metrics, len(names))]
     best = best_run(result)
-    rows = []
-    for index in range(len(runs["run"])) if most is None else _best_rows(runs, most):
-        run = int(runs["run"][index])
-        row = [setting(runs[name][index]) for name in varied]
-        row += [number(at[step].get(run, np.nan)) for step in checkpoints]
-        row += [number(runs[name][index]) for name in shown]
-        row += [number(value) for value in _final_parameters(result, run, len(names))]
-        rows.append((*row, _ending(result, index) or ("best" if run == best else _swung(result, index))))
-    return Table(tuple(header), tuple(rows))
+
+    def words(index: int) -> tuple[str, ...]:
+        row = [setting(runs[name][index]) for name in varied] + [number(values[index]) for values in columns]
+        is_best = runs["run"][index] == best
+        return (*row, _ending(result, index) or ("best" if is_best else _swung(result, index)))
+
+    indices = range(len(runs["run"])) if most is None else _best_rows(runs, most)
+    return Table(tuple(header), map(words, indices))
 
 
 def runs_rows(
@@ -164,24 +168,21 @@ def varied_columns(result: Result) -> list[str]:
     """The columns of runs.csv whose value differs between runs; γ where there is only one run."""
     runs = result.runs
     names = [*_PLAIN[1:], *(name for name in runs if name in _extra_columns(runs))]
-    varied = [name for name in names if len(set(runs[name].tolist())) > 1]
+    varied = [name for name in names if bool((runs[name][1:] != runs[name][:1]).any())]
     return varied or ["gamma"]
 
 
 def best_run(result: Result) -> int | None:
     """The finished run with the lowest loss, as `runs_table` ranks them; None where none can be ranked."""
-    rows = [
-        {name: values[index] for name, values in result.runs.items()}
-        for index in np.flatnonzero(result.runs["status"] == "finished")
-    ]
-    ranked = sorted(rows, key=_score)
-    return int(ranked[0]["run"]) if ranked and np.isfinite(_score(ranked[0])) else None
+    scores = np.where(result.runs["status"] == "finished", _scores(result.runs), np.inf)
+    if not np.isfinite(scores).any():
+        return None
+    return int(result.runs["run"][np.argmin(scores)])
 
 
 def _best_rows(runs: Columns, most: int) -> list[int]:
-    rows = [{name: values[index] for name, values in runs.items()} for index in range(len(runs["run"]))]
-    ranked = sorted(range(len(rows)), key=lambda index: (rows[index]["status"] != "finished", _score(rows[index])))
-    return sorted(ranked[:most])
+    ranked = np.lexsort((_scores(runs), runs["status"] != "finished"))
+    return sorted(ranked[:most].tolist())
 
 
 def as_records(rows: Sequence[Row]) -> list[Row]:
@@ -199,6 +200,15 @@ def _score(row: dict[str, Any]) -> float:
     return next((value for value in measured if not np.isnan(value)), np.inf)
 
 
+def _scores(runs: Columns) -> Numbers:
+    """`_score` of every row, (run,)."""
+    scores = np.full(len(runs["run"]), np.nan)
+    for name in _SCORES:
+        if name in runs:
+            scores = np.where(np.isnan(scores), runs[name], scores)
+    return np.where(np.isnan(scores), np.inf, scores)
+
+
 def _sortable(value: Any) -> tuple[int, float, str]:
     # Numbers first, then words, then what is missing.
     if isinstance(value, str) or value is None:
@@ -211,22 +221,37 @@ def _extra_columns(runs: Columns) -> list[str]:
     return names[names.index("seed") + 1 : names.index("status")]
 
 
-def _checkpoints(result: Result) -> list[int]:
+def _checkpoints(result: Result, metrics: Columns) -> list[int]:
     # The rows whose loss stands for a fifth of the training and for all of it: before updates 20 and 100 of 100.
     # Where rows are strided, the recorded ones before those.
     finished = result.runs["steps"][result.runs["status"] == "finished"]
-    if "loss" not in result.metrics or not len(result.metrics["step"]) or len(set(finished.tolist())) > 1:
+    if "loss" not in metrics or not len(metrics["step"]) or bool((finished != finished[:1]).any()):
         return []
-    recorded = np.unique(result.metrics["step"])
+    recorded = np.unique(metrics["step"])
     steps = int(recorded[-1])
     return sorted({int(recorded[recorded <= max(0, step)][-1]) for step in (steps // 5 - 1, steps - 1)})
 
 
-def _loss_at(result: Result, step: int) -> dict[int, float]:
-    # Of the runs that recorded this step: one that ended earlier has none.
-    metrics = result.metrics
-    here = metrics["step"] == step
-    return dict(zip(metrics["run"][here].tolist(), metrics["loss"][here].tolist(), strict=True))
+def _loss_at(result: Result, metrics: Columns, step: int) -> Numbers:
+    """(run,): nan of the runs that did not record this step, as one that ended earlier."""
+    return _last(result, metrics, "loss", np.flatnonzero(metrics["step"] == step))
+
+
+def _final_parameters(result: Result, metrics: Columns, count: int) -> list[Numbers]:
+    """Each parameter, (run,): nan of the runs that recorded none."""
+    rows = np.arange(len(metrics["run"]))
+    return [_last(result, metrics, f"theta_{index}", rows) for index in range(count)]
+
+
+def _last(result: Result, metrics: Columns, name: str, rows: npt.NDArray[np.intp]) -> Numbers:
+    """What a column of metrics says of each run, (run,), in the last of these rows that is the run's."""
+    order = np.argsort(result.runs["run"], kind="stable")
+    numbers = result.runs["run"][order]
+    places = np.searchsorted(numbers, metrics["run"][rows]).clip(max=len(numbers) - 1)
+    known = numbers[places] == metrics["run"][rows]
+    values = np.full(len(numbers), np.nan)
+    values[order[places[known]]] = metrics[name][rows[known]]  # of several the last stays
+    return values
 
 
 def _loss_lines(result: Result) -> list[str]:
@@ -258,7 +283,7 @@ def _steps_per_epoch(result: Result) -> float:
 def _learned(result: Result) -> list[str]:
     runs = result.runs
     names = [name.split(" ")[0] for name in _learned_names(result)]
-    values = _final_parameters(result, int(runs["run"][0]), len(names))
+    values = [float(parameter[0]) for parameter in _final_parameters(result, result.metrics, len(names))]
     if names:
         lines = ["learned: " + ", ".join(f"{n} = {number(v)}" for n, v in zip(names, values, strict=True))]
         truth = _truth(result)
@@ -282,14 +307,8 @@ def _learned_names(result: Result) -> list[str]:
     truth = _truth(result)
     if truth:
         return [f"{name} (true {setting(value)})" for name, value in truth.items()]
-    count = sum(name.startswith("theta_") for name in result.metrics)
+    count = sum(name.startswith("theta_") for name in result.measured)
     return [f"θ{'₀₁'[index]}" for index in range(count)] if count <= 2 else []
-
-
-def _final_parameters(result: Result, run: int, count: int) -> list[float]:
-    rows = np.flatnonzero(result.metrics["run"] == run)
-    names = [f"theta_{index}" for index in range(count)]
-    return [float(result.metrics[name][rows[-1]]) if len(rows) else np.nan for name in names]
 
 
 def _evaluated_columns(runs: Columns) -> list[str]:

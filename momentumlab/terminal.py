@@ -1,5 +1,6 @@
 """How the commands speak: tables, bars and words, each to the stream and in the form that whoever reads needs."""
 
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from momentumlab.summary import Table
+
+_LINES_AT_ONCE = 1000
 
 
 def say_all(lines: Iterable[str]) -> None:
@@ -50,7 +53,9 @@ def progress(quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
 def print_table(table: "Table") -> None:
     """A result: a table on a terminal, tabs between the cells in a pipe."""
     if not sys.stdout.isatty():
-        typer.echo(table.tabbed())
+        lines = table.tabbed()
+        while some := list(itertools.islice(lines, _LINES_AT_ONCE)):
+            typer.echo("\n".join(some))
         return
     from rich.console import Console
     from rich.table import Table as RichTable

@@ -521,14 +521,14 @@ def test_how_far_a_stopped_run_had_come_is_told(tmp_path, monkeypatch):
 
 def test_a_disk_that_refuses_leaves_the_result_free_to_be_asked_for_again(tmp_path, monkeypatch):
     from momentumlab.errors import ResultError
-    from momentumlab.results import writer
+    from momentumlab.results import rows
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     kept = []
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "rows_text", full)
+        patch.setattr(rows, "rows_text", full)
         for _ in range(2):
             with pytest.raises(ResultError, match="no space left on device") as refused:
                 momentumlab.run("rosenbrock", runs=tmp_path)

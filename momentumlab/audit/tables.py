@@ -12,9 +12,9 @@ from momentumlab.audit.measures import has_loss
 from momentumlab.audit.replay import Pairs
 from momentumlab.errors import ResultError
 from momentumlab.experiment import Grid
+from momentumlab.results.outcomes import Outcomes
 from momentumlab.results.reader import Result
-from momentumlab.results.table import read_table, table_text
-from momentumlab.results.writer import runs_table
+from momentumlab.results.table import read_table
 from momentumlab.text import safe
 
 EVALUATIONS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -59,7 +59,7 @@ def labels(result: Result, grid: Grid) -> Iterator[Deviation]:
     Raises ResultError where a column or a row of it is missing.
     """
     place = safe(result.folder / "runs.csv")
-    expected = read_table(table_text(runs_table(grid, {}, ())), place)
+    expected = read_table("".join(Outcomes(grid).table()), place)
     if missing := [name for name in expected if name not in result.runs]:
         raise ResultError(f"{place}:1: the columns {', '.join(map(safe, missing))} are missing.")
     rows, cells = len(result.runs["run"]), len(grid.cells)

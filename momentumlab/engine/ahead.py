@@ -19,7 +19,7 @@ from torch import Tensor
 from momentumlab.engine.loop import Plan, bound
 from momentumlab.engine.stack import Look, Measured, RuleStack
 from momentumlab.optimizers.rules import RULES
-from momentumlab.problems.models import Batches, ModelProblem
+from momentumlab.problems.models import Batch, Batches
 
 MOST_STEPS = 64
 """So many steps are run ahead: what is waited for once is spread well, and little is done for runs that have ended."""
@@ -27,13 +27,14 @@ _NOTES_BYTES = 64 * 2**20
 _WARM_UP = 2  # launches before one is recorded: the libraries take their memory in the first
 
 Rows = npt.NDArray[np.intp]
+Numbers = npt.NDArray[Any]
 
 
 class Ahead:
     """A stack around one of a model's: what the loop sees is the same, and the waiting is done once for many steps.
 
-    At the start, at the end and where all data is evaluated the inner stack itself is looked at. In the steps between,
-    θ can be read where vectors are recorded, and of runs that have just diverged.
+    At the start, at the end and where all data is evaluated the inner stack itself is looked at. In the steps between
+    vectors can be read where they are recorded, and θ of runs that have just diverged.
     """
 
     def __init__(self, stack: RuleStack, plan: Plan, most: int = MOST_STEPS) -> None:
@@ -47,7 +48,7 @@ class Ahead:
         self._steps: Steps | None = None
         self._bound = np.empty(0)  # (row of the inner stack,)
         self._block = range(0)  # the steps that were run ahead last
-        self._notes: npt.NDArray[Any] = np.empty(0)  # (step, note, row of the inner stack)
+        self._notes: Numbers = np.empty(0)  # (step, note, row of the inner stack)
         self._gamma, self._eta = np.empty((2, 0, 0))  # (step, row of the inner stack)
 
     def look(self, step: int) -> Look:
@@ -56,7 +57,8 @@ class Ahead:
             return self._look_now(step)
         if step not in self._block:
             self._run(step)
-        return self._look_back(step)
+        place = step - self._block.start
+        return self._seen(self._notes[place], self._gamma[place], self._eta[place], now=False)
 
     def advance(self) -> None:
         if not self._block:
@@ -69,15 +71,13 @@ class Ahead:
         return self._stops[bisect_left(self._stops, step)]
 
     def _look_now(self, step: int) -> Look:
-        look, rows = self._stack.look(step), self._rows
+        stack = self._stack
+        look = stack.look(step)
         assert look.loss is not None  # a model has one
+        notes = self.arrays.numpy(_notes(look.theta, look.loss, look.gradient, look.velocity, self._vectors))
         if step == 0:
-            self._bound = bound(self.arrays.numpy(look.loss))
-        if len(rows) == len(self._stack.runs):
-            return look
-        loss, gradient, theta = (self.arrays.rows(part, rows) for part in (look.loss, look.gradient, look.theta))
-        velocity = self.arrays.rows(look.velocity, rows)
-        return Look(loss, gradient, theta, lambda: velocity, look.gamma[rows], look.eta[rows])
+            self._bound = bound(notes[0])
+        return self._seen(notes, look.gamma, look.eta, now=True)
 
     def _run(self, first: int) -> None:
         # Runs that have ended are carried along, as new graphs cost more, until they are half of all.
@@ -92,23 +92,26 @@ class Ahead:
         self._gamma, self._eta = (rate.values_over(self._block) for rate in (rates.gamma, rates.eta))
         self._notes = self._steps.notes(len(self._block))
 
-    def _look_back(self, step: int) -> Look:
-        place, rows = step - self._block.start, self._rows
-        which = rows if len(rows) < self._notes.shape[2] else slice(None)  # of which nothing is copied
-        notes = self._notes[place][:, which]
+    def _seen(self, notes: Numbers, gamma: Numbers, eta: Numbers, *, now: bool) -> Look:
+        # notes: (note, row of the inner stack); now: whether its θ is the one that was seen.
+        everybody = len(self._rows) == notes.shape[1]
+        which = slice(None) if everybody else self._rows  # of all of them nothing is copied
+        notes = notes[:, which]
         loss, finite = notes[0], notes[1] > 0
         theta = gradient = velocity = None
         if self._vectors:
             theta, gradient, velocity = (torch.from_numpy(part.T) for part in np.split(notes[5:], 3))
-        elif not (finite & (loss <= self._bound[which])).all():
-            theta = self.arrays.rows(self._stack.now.theta, rows)  # of a run that diverges it stands still
+        # Of a run that diverges θ has stood still since then.
+        if now or not (self._vectors or (finite & (loss <= self._bound[which])).all()):
+            theta = self._stack.now.theta
+            theta = theta if everybody else self.arrays.rows(theta, self._rows)
         return Look(
             loss=torch.from_numpy(loss),
             gradient=gradient,
             theta=theta,
             compute_velocity=lambda: velocity,
-            gamma=self._gamma[place][which],
-            eta=self._eta[place][which],
+            gamma=gamma[which],
+            eta=eta[which],
             measured=Measured(finite, *notes[2:5]),
         )
 
@@ -121,10 +124,9 @@ class Steps:
     """
 
     def __init__(self, stack: RuleStack, limits: npt.NDArray[np.float64], vectors: bool, most: int) -> None:
-        assert isinstance(stack.problem, ModelProblem)
         assert isinstance(stack.feed, Batches)
         now, (runs, parameters) = stack.now, stack.now.theta.shape
-        self._stack, self._problem, self._batches = stack, stack.problem, stack.feed
+        self._stack, self._batches = stack, stack.feed
         self._vectors = vectors
         self._now = replace(
             now,
@@ -156,21 +158,20 @@ class Steps:
         with _on(self._now.theta.device):
             self._begin(block)
             for step in block:
-                x, y = self._batches.batch(step)
-                if x.shape[1] not in self._launches:
-                    self._launches[x.shape[1]] = _Launch(self._step, x, y, self._recordable)
-                self._launches[x.shape[1]](x, y)
+                batch = self._batches.at(step)
+                samples = batch.x.shape[1]
+                if samples not in self._launches:
+                    self._launches[samples] = _Launch(self._step, batch, self._recordable)
+                self._launches[samples](batch)
         # The stack goes on from here.
         self._stack.now = replace(self._now)
         for rate, column in zip(self._rates, self._columns, strict=True):
             rate.column = column
         self._stack.given = self._given
 
-    def notes(self, count: int) -> npt.NDArray[Any]:
-        """Of the last block's first `count` steps, (step, note, run): J, whether θ is finite, ‖∇J‖, ‖v‖, their cosine;
-        where vectors are recorded also θ, ∇J and v, number by number.
-        """
-        numbers: npt.NDArray[Any] = self._notes[:count].to("cpu", copy=True).numpy()
+    def notes(self, count: int) -> Numbers:
+        """What was noted at the first `count` steps of the last block, (step, note, run)."""
+        numbers: Numbers = self._notes[:count].to("cpu", copy=True).numpy()
         return numbers
 
     def _begin(self, block: range) -> None:
@@ -183,46 +184,39 @@ class Steps:
         self._alive.fill_(True)
         self._place.zero_()
 
-    def _step(self, x: Tensor, y: Tensor) -> None:
+    def _step(self, batch: Batch) -> None:
         stack, now, given = self._stack, self._now, self._given
         velocity = stack.update.rule.velocity(now.memory, given)  # of the update that led here
         now.eta_before.copy_(given["eta"])
         now.loss_before.copy_(now.loss)  # type: ignore[union-attr]
-        loss, gradient = self._problem.loss_and_gradient(now.theta, x, y)
+        loss, gradient = self._batches.loss_and_gradient_on(now.theta, batch)
         now.loss.copy_(loss)  # type: ignore[union-attr]
         for column, table in zip(self._columns, self._tables, strict=True):
             column.copy_(table.index_select(0, self._place).view(-1, 1))
-        self._note(loss, gradient, velocity)
+        notes = _notes(now.theta, loss, gradient, velocity, self._vectors)
+        self._notes.index_copy_(0, self._place, notes[None])
+        self._alive &= ((loss.double() <= self._limits) & (notes[1] > 0))[:, None]
         before = replace(now, theta=now.theta.clone(), gradient=gradient, velocity=velocity)
         theta, memory = stack.update(before, given, stack.arrays)
         torch.where(self._alive, theta, now.theta, out=now.theta)
         _take(now.memory, memory)
         self._place += 1
 
-    def _note(self, loss: Tensor, gradient: Tensor, velocity: Tensor) -> None:
-        theta = self._now.theta
-        finite = torch.linalg.vector_norm(theta, torch.inf, -1).isfinite()
-        self._alive &= ((loss.double() <= self._limits) & finite)[:, None]
-        notes = torch.stack([loss, finite.to(loss.dtype), *_norms_and_cosine(gradient, velocity)])
-        if self._vectors:
-            notes = torch.cat([notes, theta.T, gradient.T, velocity.T])
-        self._notes.index_copy_(0, self._place, notes[None])
-
 
 class _Launch:
     """Launches a step on batches of one size: kernel by kernel, or as a graph once that was recorded."""
 
-    def __init__(self, step: Callable[[Tensor, Tensor], None], x: Tensor, y: Tensor, recordable: bool) -> None:
+    def __init__(self, step: Callable[[Batch], None], like: Batch, recordable: bool) -> None:
         self._step = step
-        self._places = [_place_for(x), _place_for(y)]
-        self._shown = [place.expand(part.shape) for place, part in zip(self._places, (x, y), strict=True)]
+        self._x, self._y = _place_for(like.x), _place_for(like.y)
+        self._shown = Batch.of(self._x.expand(like.x.shape), self._y.expand(like.y.shape))
         self._recordable = recordable
         self._launched = 0
         self._graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, x: Tensor, y: Tensor) -> None:
-        for place, part in zip(self._places, (x, y), strict=True):
-            place.copy_(part[: len(place)])
+    def __call__(self, batch: Batch) -> None:
+        self._x.copy_(batch.x[: len(self._x)])
+        self._y.copy_(batch.y[: len(self._y)])
         if self._recordable and self._launched == _WARM_UP:
             self._record()
         if self._graph is not None:
@@ -230,14 +224,14 @@ class _Launch:
         elif self._recordable:
             self._launch_beside()
         else:
-            self._step(*self._shown)
+            self._step(self._shown)
         self._launched += 1
 
     def _record(self) -> None:
         try:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, stream=torch.cuda.Stream()):  # type: ignore[no-untyped-call]
-                self._step(*self._shown)
+                self._step(self._shown)
         except RuntimeError:  # the driver or a kernel does not allow it: the same numbers, launched one by one
             self._recordable = False
         else:
@@ -248,8 +242,15 @@ class _Launch:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            self._step(*self._shown)
+            self._step(self._shown)
         torch.cuda.current_stream().wait_stream(stream)
+
+
+def _notes(theta: Tensor, loss: Tensor, gradient: Tensor, velocity: Tensor, vectors: bool) -> Tensor:
+    """(note, run): J, whether θ is finite, ‖∇J‖, ‖v‖ and their cosine; with `vectors` also θ, ∇J and v."""
+    finite = torch.linalg.vector_norm(theta, torch.inf, -1).isfinite()
+    notes = torch.stack([loss, finite.to(loss.dtype), *_norms_and_cosine(gradient, velocity)])
+    return torch.cat([notes, theta.T, gradient.T, velocity.T]) if vectors else notes
 
 
 def _norms_and_cosine(gradient: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from momentumlab.arrays import Array, Arrays, inner
+from momentumlab.arrays import Arrays, inner
 from momentumlab.engine.stack import Look
 
 Numbers = npt.NDArray[Any]
@@ -27,67 +27,73 @@ def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vecto
 
     Columns that never apply (no landscape, no known minimum) are absent.
     """
-    measured: Columns = {} if look.loss is None else {"loss": arrays.numpy(look.loss).copy()}
-    velocity = look.velocity
+    columns: Columns = {} if look.loss is None else {"loss": arrays.numpy(look.loss).copy()}
+    gradient, velocity = look.gradient, look.velocity
     if look.measured is None:
-        gradient_norm, velocity_norm = norm(look.gradient, arrays), norm(velocity, arrays)
-        cosines = cosine(look.gradient, velocity, (gradient_norm, velocity_norm), arrays)
+        norms = norms_and_cosine(arrays.numpy(gradient), arrays.numpy(velocity))
     else:
-        _, gradient_norm, velocity_norm, cosines = look.measured
-    measured |= {"gradient_norm": gradient_norm, "velocity_norm": velocity_norm, "cosine": cosines}
+        norms = look.measured[1:]
+    columns |= zip(("gradient_norm", "velocity_norm", "cosine"), norms, strict=True)
     if minima:
-        measured["distance"] = distance(look.theta, minima, arrays)
-    columns: Columns = {**measured, "gamma": look.gamma, "eta": look.eta}
+        columns["distance"] = distance(arrays.numpy(look.theta), minima)
+    columns |= {"gamma": look.gamma, "eta": look.eta}
     if vectors:
-        for name, vector in (("theta", look.theta), ("gradient", look.gradient), ("velocity", velocity)):
-            numbers = arrays.numpy(vector).copy()
-            columns |= {f"{name}_{index}": numbers[:, index] for index in range(numbers.shape[1])}
+        for name, vector in (("theta", look.theta), ("gradient", gradient), ("velocity", velocity)):
+            columns |= {f"{name}_{index}": numbers for index, numbers in enumerate(arrays.numpy(vector).T.copy())}
     return columns
 
 
-def norm(vector: Array, arrays: Arrays) -> Numbers:
-    """‖vector‖ of every run, (run, parameter) -> (run,), of the vector's dtype.
+def norms_and_cosine(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """‖one‖, ‖other‖ and the cosine of their angle for every run, (run, parameter) -> (run,), in the vectors' dtype.
 
-    Where squares overflow or vanish in the dtype, that run's norm is taken anew from numbers scaled by the largest of
-    them.
+    The cosine is nan where one of them is zero. Where squares overflow or vanish in the dtype, that run's numbers are
+    taken anew from vectors divided by the largest of their numbers.
     """
-    lengths = arrays.numpy(arrays.norm(vector)).copy()
+    lengths = np.sqrt([inner(one, one), inner(other, other)])
+    cosines = inner(one, other) / (lengths[0] * lengths[1])
     rows = _beyond_squares(lengths)
     if len(rows):
-        numbers, scale = _scaled(vector, rows, arrays)
+        (first, first_scale), (second, second_scale) = _scaled(one[rows]), _scaled(other[rows])
+        scaled = np.sqrt([inner(first, first), inner(second, second)])
+        anew = scaled * [first_scale, second_scale]
+        lengths[:, rows] = np.where(_safe(lengths[:, rows]), lengths[:, rows], anew)
+        product = scaled[0] * scaled[1]
+        cosines[rows] = inner(first, second) / np.where(product > 0, product, np.nan)
+    return lengths[0], lengths[1], np.minimum(np.maximum(cosines, -1), 1)
+
+
+def distance(theta: Numbers, minima: Sequence[Sequence[float]]) -> Numbers:
+    """‖θ − θ*‖ to the nearest of the known minima θ*, (run,)."""
+    first, *others = (norm(theta - np.array(minimum, theta.dtype)) for minimum in minima)
+    return reduce(np.minimum, others, first)
+
+
+def norm(vector: Numbers) -> Numbers:
+    """‖vector‖ of every run, (run, parameter) -> (run,), as `norms_and_cosine` takes it."""
+    lengths: Numbers = np.sqrt(inner(vector, vector))
+    rows = _beyond_squares(lengths[None])
+    if len(rows):
+        numbers, scale = _scaled(vector[rows])
         lengths[rows] = scale * np.sqrt(inner(numbers, numbers))
     return lengths
 
 
-def cosine(one: Array, other: Array, norms: tuple[Numbers, Numbers], arrays: Arrays) -> Numbers:
-    """cos of the angle between two vectors of every run, with their norms, (run,); nan where one of them is zero."""
-    cosines = arrays.numpy(arrays.dot(one, other)) / (norms[0] * norms[1])
-    beyond = [_beyond_squares(lengths) for lengths in norms]
-    if any(map(len, beyond)):
-        rows = np.union1d(*beyond)
-        (first, _), (second, _) = (_scaled(vector, rows, arrays) for vector in (one, other))
-        lengths = np.sqrt(inner(first, first) * inner(second, second))
-        cosines[rows] = inner(first, second) / np.where(lengths > 0, lengths, np.nan)
-    clipped: Numbers = np.minimum(np.maximum(cosines, -1), 1)
-    return clipped
-
-
-def distance(theta: Array, minima: Sequence[Sequence[float]], arrays: Arrays) -> Numbers:
-    """‖θ − θ*‖ to the nearest of the known minima θ*, (run,)."""
-    first, *others = (norm(theta - arrays.array(minimum), arrays) for minimum in minima)
-    return reduce(np.minimum, others, first)
-
-
 def _beyond_squares(lengths: Numbers) -> npt.NDArray[np.intp]:
-    # The rows whose squared numbers may have overflowed or lost digits: far from 1 as the dtype goes. Seldom any.
+    # The rows of (…, row) where one is not safe. Seldom any.
+    safe = _safe(lengths)
+    return _NONE if safe.all() else np.flatnonzero(~safe.all(0))
+
+
+def _safe(lengths: Numbers) -> npt.NDArray[np.bool_]:
+    # Whether no square has overflowed or lost digits: not too far from 1 as the dtype goes.
     tiny, huge = _SQUARES[lengths.dtype]
-    safe = (lengths > tiny) & (lengths < huge)
-    return _NONE if safe.all() else np.flatnonzero(~safe)
+    safe: npt.NDArray[np.bool_] = (lengths > tiny) & (lengths < huge)
+    return safe
 
 
-def _scaled(vector: Array, rows: npt.NDArray[np.intp], arrays: Arrays) -> tuple[Numbers, Numbers]:
-    # The vectors of these rows, (row, parameter), each divided by its largest number, which is given too, (row,).
-    numbers = arrays.numpy(arrays.rows(vector, rows)).astype(np.float64)
+def _scaled(vectors: Numbers) -> tuple[Numbers, Numbers]:
+    # (row, parameter), each divided by its largest number, which is given too, (row,).
+    numbers = vectors.astype(np.float64)
     largest = np.abs(numbers).max(-1)
     scale = np.where((largest > 0) & (largest < np.inf), largest, 1.0)
     return numbers / scale[:, None], scale

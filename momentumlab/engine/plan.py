@@ -11,8 +11,7 @@ from momentumlab.arrays import on_accelerator
 from momentumlab.engine.loop import Plan
 from momentumlab.engine.stack import RuleStack, Stack
 from momentumlab.errors import ConfigError
-from momentumlab.experiment import Cell, Experiment, Grid
-from momentumlab.experiment.schema_optimizer import Optimizer
+from momentumlab.experiment import Cell, Experiment, Grid, around, examples
 from momentumlab.experiment.schema_schedules import ETA, GAMMA, out_of_range
 from momentumlab.optimizers.updates import setting, shape_of, try_on, update_of
 from momentumlab.problems.build import build
@@ -30,7 +29,7 @@ class Group:
     """Runs that can share a stack: one problem, one update; they differ in its hyperparameters and the seed alone."""
 
     problem: Problem
-    cells: tuple[Cell, ...]
+    cells: Sequence[Cell]
     plan: Plan
 
     @property
@@ -39,7 +38,7 @@ class Group:
         return self.cells[0].experiment
 
     @cached_property
-    def chunks(self) -> list[tuple[Cell, ...]]:
+    def chunks(self) -> list[Sequence[Cell]]:
         """The cells, as many at a time as are trained together."""
         size = 1 if self.experiment.optimizer.backend == "torch" else self.problem.stack_limit
         return [self.cells[start : start + size] for start in range(0, len(self.cells), size)]
@@ -83,7 +82,7 @@ def _check_schedules(cells: Sequence[Cell], problem: Problem) -> None:
     steps = steps_of(cells[0].experiment, problem)
     problems = [
         f"optimizer.{key}: {sentence}"
-        for cell in cells
+        for cell in examples(cells)
         for key, bounds in (("gamma", GAMMA), ("eta", ETA))
         if (sentence := out_of_range(getattr(cell.experiment.optimizer, key), bounds, steps))
     ]
@@ -93,7 +92,7 @@ def _check_schedules(cells: Sequence[Cell], problem: Problem) -> None:
 
 def _check_rules(cells: Sequence[Cell], problem: Problem) -> None:
     """Raise ConfigError where a rule of a file fails on the problem's arrays, whose kind is known only here."""
-    distinct = {repr(getattr(cell.experiment.optimizer, "arguments", None)): cell for cell in cells}
+    distinct = {repr(getattr(cell.experiment.optimizer, "arguments", None)): cell for cell in examples(cells)}
     for cell in distinct.values():
         try_on(cell.experiment.optimizer, problem.arrays)
 
@@ -107,24 +106,30 @@ def steps_of(experiment: Experiment, problem: Problem) -> int:
     return experiment.train.epochs * problem.steps_per_epoch
 
 
-def _gathered(cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    together: dict[tuple[object, ...], list[Cell]] = {}
+def _gathered(cells: Sequence[Cell]) -> list[Sequence[Cell]]:
+    together: dict[tuple[object, ...], list[int]] = {}
     text = _Memo()
-    for cell in cells:
+    kinds = examples(cells)
+    for place, cell in enumerate(kinds):
         experiment = cell.experiment
-        optimizer = experiment.optimizer
         parts = (experiment.data, experiment.model, experiment.objective, experiment.train, experiment.record)
-        key = (*map(text, parts), experiment.loss, *_way(optimizer))
-        together.setdefault(key, []).append(cell)
-    return [tuple(cells) for cells in together.values()]
+        key = (*map(text, parts), experiment.loss, *_way(experiment))
+        together.setdefault(key, []).append(place)
+    return [around(cells, places) for places in together.values()]
 
 
-def _way(optimizer: Optimizer) -> tuple[object, ...]:
+def _way(experiment: Experiment) -> tuple[object, ...]:
     # Which code computes its updates: with a list of hyperparameters also how many they are.
+    optimizer = experiment.optimizer
     if optimizer.backend == "torch":
         return optimizer.kind, optimizer.backend
     update = update_of(optimizer)
-    return update, *(shape_of(setting(optimizer, name)) for name in update.rule.hyperparameters)
+    shapes = (shape_of(setting(optimizer, name)) for name in update.rule.hyperparameters)
+    # A model of very many parameters has a quicker way for the classical forms while η is constant.
+    scheduled = (
+        experiment.model is not None and not update.rule.eta_outside and not isinstance(optimizer.eta, int | float)
+    )
+    return update, scheduled and optimizer.kind != "file", *shapes
 
 
 class _Memo:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.arrays import Array, Arrays, TorchArrays
-from momentumlab.experiment import Cell
-from momentumlab.experiment.schema_optimizer import Optimizer
+from momentumlab.experiment import Cell, column, examples
+from momentumlab.optimizers.rules import RULES
 from momentumlab.optimizers.schedules import Described, as_schedule
 from momentumlab.optimizers.update import Moment, Update
 from momentumlab.optimizers.updates import changes_by_run, setting
@@ -77,10 +77,14 @@ class Stack(Protocol):
 
 
 class Rates:
-    """One hyperparameter of every run of a stack: numbers or schedules, read as a column."""
+    """One hyperparameter of every run of a stack: numbers or schedules, read as a column.
 
-    def __init__(self, settings: Sequence[float | Described], steps: int, arrays: Arrays) -> None:
+    The column is (run, 1), or for a `width` above 1 whatever multiplies so many parameters soonest.
+    """
+
+    def __init__(self, settings: Sequence[float | Described], steps: int, arrays: Arrays, width: int) -> None:
         self._arrays = arrays
+        self._width = width
         self.constant = all(isinstance(given, int | float) for given in settings)
         # A schedule that many runs share is asked once a step.
         distinct = {} if self.constant else {repr(given): given for given in settings}
@@ -88,13 +92,13 @@ class Rates:
         self._schedules = [as_schedule(given, steps) for given in distinct.values()]
         self._of_run = np.array([numbers[repr(given)] for given in settings] if distinct else [], np.intp)
         self.values = np.array(settings if self.constant else [], np.float64)  # (run,), at the step last asked for
-        self.column = arrays.column(self.values)  # (run, 1), the same in the stack's own kind
+        self.column = self._in_stack()  # the same in the stack's own kind
 
     def at(self, step: int) -> None:
         """Set `values` and `column` to what the update after `step` updates uses."""
         if not self.constant:
             self.values = self.values_at(step)
-            self.column = self._arrays.column(self.values)
+            self.column = self._in_stack()
 
     def values_at(self, step: int) -> npt.NDArray[np.float64]:
         """(run,): what the update after `step` updates uses."""
@@ -114,13 +118,19 @@ class Rates:
             self._of_run = self._of_run[rows]
         self.values, self.column = self.values[rows], self._arrays.rows(self.column, rows)
 
+    def _in_stack(self) -> Array:
+        column = self._arrays.column(self.values)
+        return column if self._width == 1 else self._arrays.repeated(column, self._width)
+
 
 class Hyperparameters:
     """All numbers that an update of a stack takes, by name; γ and η always among them."""
 
-    def __init__(self, update: Update, optimizers: Sequence[Optimizer], steps: int, arrays: Arrays) -> None:
-        self.gamma = Rates([optimizer.gamma for optimizer in optimizers], steps, arrays)
-        self.eta = Rates([optimizer.eta for optimizer in optimizers], steps, arrays)
+    def __init__(self, update: Update, cells: Sequence[Cell], steps: int, problem: Problem) -> None:
+        # A rule of ours takes every column in either shape; one from a file is promised (run, 1).
+        width = _size(problem) if update.rule in RULES.values() else 1
+        kind = partial(Rates, steps=steps, arrays=problem.arrays, width=width)
+        self.gamma, self.eta = (kind(_settings(cells, name)) for name in ("gamma", "eta"))
         self._all = [self.gamma, self.eta]
 
         def rates(settings: Sequence[Any]) -> Any:
@@ -129,13 +139,11 @@ class Hyperparameters:
                 return [rates(numbers) for numbers in zip(*settings, strict=True)]
             if not changes_by_run(settings[0]):
                 return settings[0]
-            self._all.append(Rates(settings, steps, arrays))
+            self._all.append(kind(settings))
             return self._all[-1]
 
         others = {
-            name: rates([setting(optimizer, name) for optimizer in optimizers])
-            for name in update.hyperparameters
-            if name not in ("gamma", "eta")
+            name: rates(_settings(cells, name)) for name in update.hyperparameters if name not in ("gamma", "eta")
         }
         self._by_name = {"gamma": self.gamma, "eta": self.eta} | others
         self.changing = [rates for rates in self._all if not rates.constant]
@@ -162,6 +170,14 @@ class Hyperparameters:
         self.columns = {name: _column(rates) for name, rates in self._by_name.items()}
 
 
+def _settings(cells: Sequence[Cell], name: str) -> Sequence[Any]:
+    # What the optimizer of every cell says of a hyperparameter. Numbers of γ and η need no cells to be made for them.
+    said = [setting(cell.experiment.optimizer, name) for cell in examples(cells)]
+    if name in ("gamma", "eta") and all(isinstance(given, int | float) for given in said):
+        return column(cells, name)
+    return said if len(said) == len(cells) else [setting(cell.experiment.optimizer, name) for cell in cells]
+
+
 def _column(rates: Any) -> Any:
     if isinstance(rates, list):
         return [_column(one) for one in rates]
@@ -173,12 +189,10 @@ class RuleStack:
 
     def __init__(self, problem: Problem, cells: Sequence[Cell], update: Update, steps: int) -> None:
         self.arrays = problem.arrays
-        self.runs = np.array([cell.run for cell in cells])
+        self.runs = np.array(column(cells, "run"))
         self.problem = problem
-        self._seeds = [cell.experiment.seed for cell in cells]
-        self.hyperparameters = Hyperparameters(
-            update, [cell.experiment.optimizer for cell in cells], steps, self.arrays
-        )
+        self._seeds = column(cells, "seed")
+        self.hyperparameters = Hyperparameters(update, cells, steps, problem)
         self.update = update = _quickest(update, problem, eta_is_constant=self.hyperparameters.eta.constant)
         self.feed = problem.feed(self._seeds)
         theta = problem.start(self._seeds)
@@ -228,5 +242,9 @@ def _quickest(update: Update, problem: Problem, *, eta_is_constant: bool) -> Upd
         return update
     from momentumlab.optimizers.fused import MANY, fused  # loads torch
 
-    many = sum(parameter.size for parameter in problem.parameters) >= MANY
+    many = _size(problem) >= MANY
     return replace(update, rule=fused(update.rule, eta_is_constant)) if many else update
+
+
+def _size(problem: Problem) -> int:
+    return sum(parameter.size for parameter in problem.parameters)

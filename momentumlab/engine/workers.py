@@ -9,10 +9,11 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,16 +22,20 @@ from momentumlab.engine.measure import Columns
 from momentumlab.engine.plan import Group
 from momentumlab.errors import MomentumLabError
 from momentumlab.experiment import Cell, Experiment
+from momentumlab.results.rows import Rows
 
 WORTH = 1e9
 """From so many products (runs · updates · samples · parameters) on other processes are started: about half a second."""
+
+_OF_AN_OBJECTIVE = 100  # samples whose products take as long as its formula, with what is measured and written
+_UNDER_WAY = 2  # chunks of each worker: one that it trains, one that waits to be written or trained
 
 Tick = Callable[[int], None]
 Chunk = tuple[Group, Sequence[Cell]]
 
 
 class Recorder(Protocol):
-    """Where rows and outcomes go: a result that is written, or a worker's memory."""
+    """Where rows and outcomes of chunks go: into a result, or from a worker to it."""
 
     def record(self, columns: Columns) -> None:
         """Add rows of the chunk that is being trained."""
@@ -49,21 +54,33 @@ class Recorder(Protocol):
         ...
 
 
-def train_all(plan: Sequence[Group], recorder: Recorder, tick: Tick) -> None:
-    """Train every chunk of the plan and give its rows and outcomes to the recorder, in order.
+class Writer(Recorder, Protocol):
+    """A result that is written: it also takes chunks that other processes trained."""
 
-    `tick` is told how many updates were made. Whatever stops the training early has told the recorder.
+    def spool(self) -> Rows:
+        """A place for the rows of such chunks, one after another."""
+        ...
+
+    def take_chunk(self, rows: Rows, outcomes: Mapping[int, Outcome]) -> None:
+        """Add the rows of a chunk, out of a spool, and its outcomes."""
+        ...
+
+
+def train_all(plan: Sequence[Group], writer: Writer, tick: Tick) -> None:
+    """Train every chunk of the plan and give its rows and outcomes to the writer, in order.
+
+    `tick` is told how many updates were made. Whatever stops the training early has told the writer.
     """
     chunks = [(group, cells) for group in plan for cells in group.chunks]
     if _worth_it(chunks):
-        _train_by_workers(chunks, recorder, tick)
+        _train_by_workers(chunks, writer, tick)
     else:
         for group, cells in chunks:
-            _train_here(group, cells, recorder, tick)
+            _train_here(group, cells, writer, tick)
 
 
 def _train_here(group: Group, cells: Sequence[Cell], recorder: Recorder, tick: Tick) -> None:
-    with _threads(group.experiment):
+    with _threads_and_denormals(group.experiment):
         _train_chunk(group, cells, recorder, tick)
 
 
@@ -87,17 +104,20 @@ def _train_chunk(group: Group, cells: Sequence[Cell], recorder: Recorder, tick: 
 
 
 @contextmanager
-def _threads(experiment: Experiment) -> Iterator[None]:
+def _threads_and_denormals(experiment: Experiment) -> Iterator[None]:
     # The number of threads decides the last bits of a product, so it is the experiment's and not the machine's.
     if experiment.model is None:
         yield
         return
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(experiment.train.threads)
+    from momentumlab.problems.denormals import denormals_as_zero
+
+    before, threads = torch.get_num_threads(), experiment.train.threads
+    torch.set_num_threads(threads)
     try:
-        yield
+        with denormals_as_zero() if threads == 1 else nullcontext():
+            yield
     finally:
         torch.set_num_threads(before)
 
@@ -113,7 +133,7 @@ def _worth_it(chunks: Sequence[Chunk]) -> bool:
 def _products(chunk: Chunk) -> int:
     group, cells = chunk
     parameters = sum(parameter.size for parameter in group.problem.parameters)
-    samples = getattr(group.problem, "batch_size", 1)  # an objective has none
+    samples = getattr(group.problem, "batch_size", _OF_AN_OBJECTIVE)
     return len(cells) * group.plan.steps * int(samples) * parameters
 
 
@@ -123,49 +143,53 @@ def _processors() -> int:
 
 
 @dataclass
-class _Kept:
-    """What a worker sends back: the rows of its chunk, the outcomes, how many updates were made."""
+class _Sent:
+    """What a worker sends back of a chunk, whose rows are in a spool: the outcomes, how many updates were made."""
 
-    blocks: list[Columns] = field(default_factory=list)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
     updates: int = 0
-    closed: int = 0  # how many of the blocks stay, whatever becomes of the chunk
 
-    def record(self, columns: Columns) -> None:
-        self.blocks.append(columns)
+
+class _Worker:
+    """The recorder of a chunk in a worker."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.sent = _Sent()
+        self.record, self.abandon_chunk = rows.record, rows.abandon_chunk
+        self._rows = rows
 
     def close_chunk(self, outcomes: Mapping[int, Outcome]) -> None:
-        self.outcomes |= outcomes
-        self.closed = len(self.blocks)
+        self._rows.close_chunk()
+        self.sent.outcomes |= outcomes
 
     def stop_chunk(self, outcomes: Mapping[int, Outcome]) -> None:
         del outcomes  # the error that stopped it is sent back instead
 
-    def abandon_chunk(self) -> None:
-        del self.blocks[self.closed :]
-
     def tick(self, updates: int) -> None:
-        self.updates += updates
+        self.sent.updates += updates
 
 
-_chunks: Sequence[Chunk] = ()
-"""What the workers find in their copy of this process: problems and data need not be sent to them."""
+_inherited: tuple[Sequence[Chunk], Sequence[Rows]] = (), ()
+"""What the workers find in their copy of this process: chunks, and spools for the rows of those that are under way."""
 
 
-def _train_by_workers(chunks: Sequence[Chunk], recorder: Recorder, tick: Tick) -> None:
-    global _chunks  # noqa: PLW0603 - a copy of the process is how workers get at it
-    _chunks = chunks
-    done = 0
+def _train_by_workers(chunks: Sequence[Chunk], writer: Writer, tick: Tick) -> None:
+    global _inherited  # noqa: PLW0603 - a copy of the process is how workers get at it
     workers = min(_processors(), len(chunks))
+    spools = [writer.spool() for _ in range(_UNDER_WAY * workers)]
+    _inherited = chunks, spools
+    done = 0
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _begin, (os.getpid(),)) as pool:
         others = set(multiprocessing.active_children())
         try:
-            for kept in pool.map(_train_kept, range(len(chunks))):
-                for block in kept.blocks:
-                    recorder.record(block)
-                recorder.close_chunk(kept.outcomes)
-                tick(kept.updates)
+            under_way = deque(pool.submit(_train_spooled, place) for place in range(min(len(spools), len(chunks))))
+            while under_way:
+                sent = under_way.popleft().result()
+                writer.take_chunk(spools[done % len(spools)], sent.outcomes)
+                tick(sent.updates)
                 done += 1
+                if done + len(under_way) < len(chunks):
+                    under_way.append(pool.submit(_train_spooled, done + len(under_way)))
         except BrokenProcessPool:
             pass  # a worker was killed, for memory perhaps: one process after the other takes less
         except BaseException:
@@ -173,9 +197,11 @@ def _train_by_workers(chunks: Sequence[Chunk], recorder: Recorder, tick: Tick) -
                 worker.terminate()
             raise
         finally:
-            _chunks = ()
+            _inherited = (), ()
+            for spool in spools:
+                spool.close()
     for group, cells in chunks[done:]:
-        _train_here(group, cells, recorder, tick)
+        _train_here(group, cells, writer, tick)
 
 
 def _begin(parent: int) -> None:
@@ -188,8 +214,8 @@ def _begin(parent: int) -> None:
         os._exit(1)
 
 
-def _train_kept(place: int) -> _Kept:
-    group, cells = _chunks[place]
-    kept = _Kept()
-    _train_here(group, cells, kept, kept.tick)
-    return kept
+def _train_spooled(place: int) -> _Sent:
+    chunks, spools = _inherited
+    worker = _Worker(spools[place % len(spools)].begin_anew())
+    _train_here(*chunks[place], worker, worker.tick)
+    return worker.sent

@@ -7,7 +7,8 @@ Nothing in this room imports numpy or torch.
 """
 
 from momentumlab.experiment.axes import Axis, parse_values
-from momentumlab.experiment.grid import Cell, Grid, expand, single
+from momentumlab.experiment.cells import Cell, around, column, examples
+from momentumlab.experiment.grid import Grid, expand, single
 from momentumlab.experiment.load import load
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.strict_yaml import parse
@@ -18,6 +19,9 @@ __all__ = [
     "Cell",
     "Experiment",
     "Grid",
+    "around",
+    "column",
+    "examples",
     "expand",
     "load",
     "parse",

@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any
 
@@ -36,6 +36,7 @@ class Axis:
 
     key: str
     values: tuple[Any, ...]
+    text: str | None = field(default=None, compare=False)  # as it was typed, if it was
 
 
 def axis(key: str, values: Any) -> Axis:
@@ -52,7 +53,8 @@ def axis(key: str, values: Any) -> Axis:
     if not elements:
         raise ConfigError("got no values, must be a list such as [0, 0.9] or values such as lin:0:0.99:64")
     elements = [_seen_from_here(key, element) for element in elements]
-    return Axis(key, _checked(key, elements, f" of {shown(values)}" if isinstance(values, str) else ""))
+    text = values if isinstance(values, str) else None
+    return Axis(key, _checked(key, elements, f" of {shown(text)}" if text else ""), text)
 
 
 def _seen_from_here(key: str, element: Any) -> Any:

@@ -7,30 +7,18 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import ValidationError
-
 from momentumlab.errors import ConfigError
 from momentumlab.experiment.axes import Axis, axis
-from momentumlab.experiment.changes import changed, value_key
-from momentumlab.experiment.explain import given, problems
+from momentumlab.experiment.cells import NUMBERS, Cell, cell_of, examples, training
 from momentumlab.experiment.keys import short_key
+from momentumlab.experiment.regular import MOST_LINES, lattice
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.schema_optimizer import has_gamma
 
 AxisValues = str | float | Sequence[object]
 
-MOST_LINES = 10  # problems of cells that are shown; the rest is counted
 _ALWAYS_COLUMNS = ("gamma", "eta", "seed")
 _ORDER = {"optimizer.gamma": 0, "optimizer.eta": 1, "seed": 3}  # all others are 2, as given
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of the grid: its number, what is varied in it by short key, and its whole experiment."""
-
-    run: int
-    values: dict[str, Any]
-    experiment: Experiment
 
 
 @dataclass(frozen=True)
@@ -39,7 +27,7 @@ class Grid:
 
     axes: tuple[Axis, ...]
     zipped: bool
-    cells: tuple[Cell, ...]
+    cells: Sequence[Cell]
     notes: tuple[str, ...]
 
     @property
@@ -75,15 +63,17 @@ def expand(
     section = {f"sweep.{key}": (key, values) for key, values in sweep.items() if key != "zip"}
     zipped = zip or (not options and bool(sweep.get("zip")))
     axes = _axes(options or section)
-    kept, notes = _merged(_cells(experiment, _combinations(axes, zipped)))
+    written = {key: value for key, value in experiment.written().items() if key != "sweep"}
+    _refuse_unequal_pairs(axes, zipped)
+    cells, notes = _regular(written, axes, zipped) or _general(written, axes, zipped)
     dropped = [key for key in sweep if key != "zip" and key not in {key for key, _ in options.values()}]
     if options and dropped:
         notes.insert(0, f"the axes given take the place of the sweep section, without its {', '.join(dropped)}")
-    if any(axis.key == "seed" for axis in axes) and not any(_seed_decides(cell.experiment) for cell in kept):
+    if any(axis.key == "seed" for axis in axes) and not any(_seed_decides(cell.experiment) for cell in examples(cells)):
         notes.append(
             "the seed decides nothing here (fixed start, no minibatches, no noise): all seeds give the same numbers"
         )
-    return Grid(axes, zipped, _labelled(kept, axes), tuple(notes))
+    return Grid(axes, zipped, cells, tuple(notes))
 
 
 def _seed_decides(experiment: Experiment) -> bool:
@@ -124,13 +114,17 @@ def _clashes(axes: list[Axis]) -> Iterator[str]:
             yield f"{inner.key} is varied, and also set by an entry of {outer.key}: keep one of the two"
 
 
+def _refuse_unequal_pairs(axes: tuple[Axis, ...], zipped: bool) -> None:
+    others = [axis for axis in axes if axis.key != "seed"]
+    if zipped and len({len(axis.values) for axis in others}) > 1:
+        lengths = ", ".join(f"{short_key(axis.key)} has {len(axis.values)}" for axis in others)
+        raise ConfigError(f"--zip pairs the values one to one, but {lengths}: give each axis as many")
+
+
 def _combinations(axes: tuple[Axis, ...], zipped: bool) -> list[dict[str, Any]]:
     """The values of each cell by full key, the seed fastest."""
     others = [axis for axis in axes if axis.key != "seed"]
     seeds = next((axis.values for axis in axes if axis.key == "seed"), None)
-    if zipped and len({len(axis.values) for axis in others}) > 1:
-        lengths = ", ".join(f"{short_key(axis.key)} has {len(axis.values)}" for axis in others)
-        raise ConfigError(f"--zip pairs the values one to one, but {lengths}: give each axis as many")
     values = [axis.values for axis in others]
     rows = builtins.zip(*values, strict=True) if zipped and others else itertools.product(*values)
     combinations = [dict(builtins.zip((axis.key for axis in others), row, strict=True)) for row in rows]
@@ -142,13 +136,24 @@ def _combinations(axes: tuple[Axis, ...], zipped: bool) -> list[dict[str, Any]]:
 # ---- cells -------------------------------------------------------------------------------------------------
 
 
-def _cells(experiment: Experiment, combinations: list[dict[str, Any]]) -> list[Cell]:
-    written = {key: value for key, value in experiment.written().items() if key != "sweep"}
+def _regular(written: dict[str, Any], axes: tuple[Axis, ...], zipped: bool) -> tuple[Sequence[Cell], list[str]] | None:
+    others = [axis for axis in axes if axis.key not in NUMBERS]
+    found = lattice(written, axes, zipped, lambda templates: _labelled(templates, others, axes))
+    return found and (found[0], [note for note in [_note(found[1], "")] if note])
+
+
+def _general(written: dict[str, Any], axes: tuple[Axis, ...], zipped: bool) -> tuple[Sequence[Cell], list[str]]:
+    kept, notes = _merged(_cells(written, _combinations(axes, zipped)))
+    return _labelled(kept, axes, axes), notes
+
+
+def _cells(written: dict[str, Any], combinations: list[dict[str, Any]]) -> list[Cell]:
     cells: list[Cell] = []
     lines: dict[str, None] = {}  # the same mistake is in many cells: each line once, in order
     for combination in combinations:
         try:
-            cells.append(_cell(len(cells), written, combination))
+            named = {key: value for key, value in combination.items() if key not in NUMBERS} or combination
+            cells.append(cell_of(len(cells), written, combination, named))
         except ConfigError as error:
             lines |= dict.fromkeys(error.problems)
     if lines:
@@ -157,29 +162,16 @@ def _cells(experiment: Experiment, combinations: list[dict[str, Any]]) -> list[C
     return cells
 
 
-def _cell(run: int, written: dict[str, Any], combination: dict[str, Any]) -> Cell:
-    data = changed(written, {value_key(key, written): value for key, value in combination.items()})
-    optimizer = data.get("optimizer", {})
-    if "optimizer.gamma" in combination and not has_gamma(optimizer.get("kind", "momentum")):
-        del optimizer["gamma"]  # without a γ it is the same training in every cell of this axis
-    try:
-        return Cell(run, combination, Experiment.model_validate(data))
-    except ValidationError as error:
-        named = {key: value for key, value in combination.items() if key not in _ORDER} or combination
-        where = "with " + ", ".join(f"{short_key(key)}={given(value)}" for key, value in named.items())
-        raise ConfigError([problem.line(where) for problem in problems(error, data)]) from None
-
-
 def _merged(cells: list[Cell]) -> tuple[list[Cell], list[str]]:
     """The cells but for those that are the same training as an earlier one, renumbered, and notes on it."""
     kept: dict[str, Cell] = {}
     without_gamma: list[str] = []
     repeated = 0
     for cell in cells:
-        training = cell.experiment.model_dump_json(exclude={"name"})
-        if training not in kept:
-            kept[training] = replace(cell, run=len(kept))
-        elif cell.values.get("optimizer.gamma") != kept[training].values.get("optimizer.gamma"):
+        text = training(cell)
+        if text not in kept:
+            kept[text] = replace(cell, run=len(kept))
+        elif cell.values.get("optimizer.gamma") != kept[text].values.get("optimizer.gamma"):
             without_gamma.append(cell.experiment.optimizer.kind)
         else:
             repeated += 1
@@ -197,10 +189,13 @@ def _note(count: int, reason: str) -> str:
 # ---- what a cell is called ---------------------------------------------------------------------------------
 
 
-def _labelled(cells: list[Cell], axes: tuple[Axis, ...]) -> tuple[Cell, ...]:
-    """The cells with values by short key; of an axis of whole sections, the keys in which they differ."""
+def _labelled(cells: list[Cell], axes: Sequence[Axis], every: Sequence[Axis]) -> tuple[Cell, ...]:
+    """The cells with values of `axes` by short key; of an axis of whole sections, the keys in which they differ.
+
+    `every` axis of the grid tells what it varies by itself.
+    """
     labels: list[dict[str, Any]] = [{} for _ in cells]
-    taken = {varied.key for varied in axes}
+    taken = {varied.key for varied in every}
     for varied in axes:
         whole = any(isinstance(value, dict) for value in varied.values)
         values = _differing(cells, varied.key, taken) if whole else [_value(cell, varied.key) for cell in cells]

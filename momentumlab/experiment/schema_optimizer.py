@@ -50,7 +50,6 @@ class RuleOptimizer(Section):
         # pydantic has a base's fields first; a file, an error and the editor have kind first and the options last.
         for name in filter(cls.model_fields.__contains__, _OPTIONS):
             cls.model_fields[name] = cls.model_fields.pop(name)
-        cls.model_rebuild(force=True)
 
     @property
     def rule(self) -> str:

@@ -4,11 +4,13 @@ from typing import Any
 
 import yaml
 
+from momentumlab.experiment.axes import Axis
 from momentumlab.experiment.grid import Grid
 from momentumlab.experiment.keys import short_key
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.strict_yaml import number_or_text
 
+_MOST_VALUES = 10_000
 _PROBLEM = ("data", "model", "loss", "objective")
 
 
@@ -28,10 +30,15 @@ def repeated_by(experiment: Experiment, grid: Grid) -> str:
         data = {key: said.get(key) if key in unfit else value for key, value in data.items()}
         data = {key: value for key, value in data.items() if value is not None}
     if grid.axes:
-        data["sweep"] = {short_key(axis.key): list(axis.values) for axis in grid.axes}
+        data["sweep"] = {short_key(axis.key): _written(axis) for axis in grid.axes}
         if grid.zipped:
             data["sweep"]["zip"] = True
     return to_yaml(data)
+
+
+def _written(axis: Axis) -> list[Any] | str:
+    # Its values, unless they are so many that no file would be read that holds them.
+    return axis.text if axis.text and len(axis.values) > _MOST_VALUES else list(axis.values)
 
 
 def to_yaml(data: dict[str, Any]) -> str:

@@ -36,17 +36,28 @@ def draw(
     check_kind(kind)
     if len({problem_key(result) for result in results}) != 1:
         raise ConfigError("these results are of different problems: draw each group of by_problem(results) by itself")
-    from momentumlab.figures import curves, forces, heatmap, landscape, schedule, style
+    from momentumlab.figures import style
 
+    # Each kind is loaded by itself: a command that draws curves does not wait for the others.
     with style.context():
         if kind == "curves":
+            from momentumlab.figures import curves
+
             return curves.draw(results, metric, x, title)
         if kind == "heatmap":
+            from momentumlab.figures import heatmap
+
             return heatmap.draw(results, metric, title)
         if kind == "landscape":
+            from momentumlab.figures import landscape
+
             return landscape.draw(results, title)
         if kind == "schedule":
+            from momentumlab.figures import schedule
+
             return schedule.draw(results, x, title)
+        from momentumlab.figures import forces
+
         return forces.draw(results, title)
 
 

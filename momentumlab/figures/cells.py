@@ -35,7 +35,7 @@ def axes_keys(runs: Sequence[Trace]) -> tuple[str, str, list[str]]:
             f"a heat map needs two settings that vary, and here {varied}. "
             "Sweep two, for example --gamma 0,0.5,0.9 --eta log:1e-3:1:7, or draw curves"
         )
-    pair = sorted(chosen[:2], key=_across_first)
+    pair = sorted(chosen[:2], key=across_first)
     rest = [key for key in keys if key not in pair]
     count = len({tuple(trace.settings.get(key) for key in rest) for trace in runs})
     if count > PANELS:
@@ -46,8 +46,8 @@ def axes_keys(runs: Sequence[Trace]) -> tuple[str, str, list[str]]:
     return pair[0], pair[1], rest
 
 
-def _across_first(key: str) -> int:
-    """η goes across, γ upwards, anything else where there is room."""
+def across_first(key: str) -> int:
+    """A key for sorting two settings: η goes across, γ upwards, anything else where there is room."""
     return {"eta": 0, "gamma": 2}.get(key, 1)
 
 

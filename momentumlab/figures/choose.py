@@ -8,6 +8,7 @@ from momentumlab.figures import cells
 from momentumlab.figures.paths import need_paths
 from momentumlab.figures.terrain import landscape_of, one_landscape
 from momentumlab.figures.traces import Trace, is_number, recorded, traces
+from momentumlab.figures.vast import is_vast, vast
 
 if TYPE_CHECKING:
     from momentumlab.results.reader import Result
@@ -21,7 +22,10 @@ def kinds_for(results: Sequence["Result"]) -> list[str]:
 
     Scripted pushes have forces. Anything else with a loss has curves; a grid over two numbers a heat map; an objective
     of one or two parameters whose path was recorded a landscape. A γ or η that changes in a run has its schedule drawn.
+    Of tens of thousands of runs a heat map is drawn or nothing.
     """
+    if is_vast(results):
+        return ["heatmap"] if vast(results, "loss") else []
     runs = traces(results)
     if (results[0].experiment.get("objective") or {}).get("kind") == "forces":
         return ["forces", *(["schedule"] if _changes(runs) else [])]

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 
 from momentumlab.figures import labels, legends, style
 from momentumlab.figures.looks import Scale, bar_key
-from momentumlab.figures.series import Limits, Series, limits, thinned, visible
+from momentumlab.figures.series import Limits, Series, limits, visible
+from momentumlab.figures.thin import thinned
 from momentumlab.figures.traces import Family, ending
 
 PANELS = 4
@@ -54,20 +55,23 @@ def draw(figure: Figure, every_axes: Sequence[Axes], keys: Sequence[str], lines:
 
 def _lines(axes: Axes, lines: Sequence[Series], scale: Scale | None, reach: Limits) -> None:
     colours = [scale.colour(line.family.settings[scale.key]) if scale else style.MIST for line in lines]
-    paths = [np.column_stack(thinned(*visible(line, reach), points=800)) for line in lines]
+    paths = [np.column_stack(thinned(*visible(line, reach), columns=400)) for line in lines]
     width = float(np.clip(28 / len(lines), 0.5, 1.4))
     axes.add_collection(LineCollection(paths, colors=colours, linewidths=width, zorder=2), autolim=False)
-    for path, line, colour in zip(paths, lines, colours, strict=True):
-        if line.broken:
-            axes.plot(
-                *path[-1:].T,
-                "X",
-                color=colour,
-                markersize=9,
-                markeredgecolor="white",
-                clip_on=False,
-                zorder=4,
-            )
+    broken = [place for place, line in enumerate(lines) if line.broken]
+    if broken:
+        ends = np.array([paths[place][-1] for place in broken])
+        axes.scatter(
+            ends[:, 0],
+            ends[:, 1],
+            s=81,
+            marker="X",
+            color=[colours[place] for place in broken],
+            edgecolors="white",
+            linewidths=1.0,
+            clip_on=False,
+            zorder=4,
+        )
 
 
 def _best(axes: Axes, lines: Sequence[Series], metric: str) -> Series | None:

@@ -12,7 +12,6 @@ from momentumlab.errors import ConfigError
 from momentumlab.figures import crowd, labels, legends, marks, style, words
 from momentumlab.figures.looks import MANY, Look, looks
 from momentumlab.figures.series import (
-    POINTS,
     Limits,
     Series,
     band_words,
@@ -20,9 +19,9 @@ from momentumlab.figures.series import (
     limits,
     rough,
     series,
-    thinned,
     visible,
 )
+from momentumlab.figures.thin import thinned
 from momentumlab.figures.traces import EPOCH_MEANS, Trace, families, having, traces
 from momentumlab.text import nearest, shown
 
@@ -71,7 +70,7 @@ def check_x(runs: Sequence[Trace], x: str) -> None:
         guess = nearest(x, AXES)
         meant = f" Did you mean {guess!r}?" if guess else ""
         raise ConfigError(f"x must be 'step' or 'epoch', got {shown(x)}.{meant}")
-    if any(x not in trace.columns or not np.isfinite(trace.column(x)).any() for trace in runs):
+    if not all(trace.has(x) for trace in runs):
         raise ConfigError("x cannot be 'epoch': an objective has no data and therefore no epochs. Use 'step'")
 
 
@@ -115,7 +114,7 @@ def _telling_apart(line: Series, look: Look, reach: Limits, *, place: int, spars
     """What goes with the colour: dashes where a line is smooth, markers where it has few points or dashes would
     fall apart; these are not all at the same steps, where lines may meet."""
     if rough(line, reach):
-        every = max(min(len(line.x), POINTS) // 10, 1)
+        every = max(len(line.x) // 10, 1)
         marker = {"marker": look.marker, "markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.8}
         return {
             "linestyle": "solid",

@@ -27,6 +27,8 @@ def by_problem(results: Sequence["Result"]) -> Groups:
     recorded step yet are left out. Groups and results keep the order in which they were given.
     """
     notes: list[str] = []
+    if len(results) == 1 and results[0].recorded:
+        return Groups([list(results)], notes)
     seen: dict[frozenset[tuple[str, Value]], str] = {}
     kept: set[int] = set()
     for result in sorted(results, key=lambda result: not result.finished):
@@ -49,7 +51,7 @@ def problem_key(result: "Result") -> frozenset[object]:
 def _adds_something(result: "Result", seen: dict[frozenset[tuple[str, Value]], str], notes: list[str]) -> bool:
     """Whether a result has runs that no earlier one has; remembers them, and notes what it repeats."""
     name = origin(result)
-    if not len(result.metrics.get("run", ())):
+    if not result.recorded:
         notes.append(f"{name}: no step recorded yet, left out")
         return False
     common = shared_settings(result)

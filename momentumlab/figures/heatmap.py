@@ -18,11 +18,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from momentumlab.figures import cells, labels, legends, style, words
 from momentumlab.figures.cells import Table
 from momentumlab.figures.labels import Value
-from momentumlab.figures.traces import EPOCH_MEANS, Trace, having, traces
+from momentumlab.figures.traces import EPOCH_MEANS, Numbers, Trace, having, traces
+from momentumlab.figures.vast import vast
 
 if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
+_EDGED = 256  # cells beyond are smaller than what an edge would cover
 _NUMBERED = 12  # up to so many rows and columns the cells carry their numbers
 _BROKEN: dict[str, Any] = {"facecolor": "#F2F2F2", "edgecolor": "#8A8A8A", "hatch": "////", "linewidth": 0.0}
 _MISSING: dict[str, Any] = {"facecolor": "white", "edgecolor": "#C8C8C8", "hatch": "..", "linewidth": 0.0}
@@ -33,13 +35,21 @@ def draw(results: Sequence["Result"], metric: str = "loss", title: str | None = 
 
     Seeds give their median. Up to four panels show what else differs. ConfigError unless two settings vary.
     """
-    every = traces(results)
-    having(every, metric)
-    x_key, y_key, rest = cells.axes_keys(every)
-    tables = cells.tables(every, (x_key, y_key), rest, metric)
-    norm = _norm(tables, every, metric)
+    rest: list[str] = []
+    if found := vast(results, metric):
+        every, tables, starts = [found.example], [found.table], found.starts
+        x_key, y_key, seeds = found.across, found.upwards, found.seeds
+    else:
+        every = traces(results)
+        having(every, metric)
+        x_key, y_key, rest = cells.axes_keys(every)
+        tables = cells.tables(every, (x_key, y_key), rest, metric)
+        first = [trace.along("step", metric)[1] for trace in having(every, metric)]
+        starts = np.concatenate([run[run > 0][:1] for run in first])
+        seeds = len({trace.settings.get("seed") for trace in every})
+    norm = _norm(tables, starts[starts > 0], metric)
     head = words.head(results, [x_key, y_key, *rest], every, every, missing=metric, title=title)
-    figure = style.canvas(head.title, head.notes(*_seed_notes(every), *_mean_notes(every, metric)))
+    figure = style.canvas(head.title, head.notes(*_seed_notes(seeds), *_mean_notes(every, metric)))
     panels = style.panels(figure, len(tables))
     colours = colormaps["viridis_r" if labels.higher_is_better(metric) else "viridis"]
     for axes, table in zip(panels, tables, strict=True):
@@ -50,7 +60,7 @@ def draw(results: Sequence["Result"], metric: str = "loss", title: str | None = 
     return figure
 
 
-def _norm(tables: Sequence[Table], runs: Sequence[Trace], metric: str) -> Normalize:
+def _norm(tables: Sequence[Table], starts: Numbers, metric: str) -> Normalize:
     """Colours by logarithm where finals span decades; those far above every start do not stretch the scale."""
     values = np.concatenate([table.values[np.isfinite(table.values)] for table in tables])
     if not len(values):
@@ -58,8 +68,6 @@ def _norm(tables: Sequence[Table], runs: Sequence[Trace], metric: str) -> Normal
     low, high = float(values.min()), float(values.max())
     if labels.signed(metric):
         return Normalize(low, high)
-    first = [trace.along("step", metric)[1] for trace in having(runs, metric)]
-    starts = np.concatenate([run[run > 0][:1] for run in first] or [values])
     high = max(min(high, 10 * float(starts.max())), low) if len(starts) else high
     positive = values[values > 0]
     if low >= 0 and len(positive) and high > 30 * positive.min():
@@ -75,7 +83,8 @@ def _panel(axes: Axes, table: Table, norm: Normalize, colours: Colormap, *, alon
         finite = np.ma.maximum(finite, float(norm.vmin or 0.0))
     large = max(rows, columns) <= 2 * _NUMBERED
     mesh = axes.pcolormesh(np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5, finite, norm=norm, cmap=colours)
-    mesh.set(edgecolors="white" if large else "face", linewidth=1.0 if large else 0.1)
+    edges = 1.0 if large else 0.1 if max(rows, columns) <= _EDGED else 0.0
+    mesh.set(edgecolors="white" if large else "face" if edges else "none", linewidth=edges)
     for where, look in ((np.isinf(table.values), _BROKEN), (np.isnan(table.values), _MISSING)):
         if where.any():
             axes.add_patch(PathPatch(_squares(where), **look))
@@ -88,10 +97,12 @@ def _panel(axes: Axes, table: Table, norm: Normalize, colours: Colormap, *, alon
 
 
 def _squares(where: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> Path:
-    """The cells as one path: thousands of hatched squares are drawn at once."""
-    rows, columns = np.nonzero(where)
-    corners = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5)])
-    points = np.stack((columns, rows), -1)[:, None, :] + corners
+    """The cells as one path, neighbours in a row as one rectangle: thousands of hatched cells are drawn at once."""
+    edges = np.diff(np.pad(where, ((0, 0), (1, 1))).astype(np.int8))
+    (rows, starts), (_, ends) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    low, high, left, right = rows - 0.5, rows + 0.5, starts - 0.5, ends - 0.5
+    corners = [(left, low), (right, low), (right, high), (left, high), (left, low)]
+    points = np.stack([np.stack(corner, -1) for corner in corners], 1)
     codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
     return Path(points.reshape(-1, 2), np.tile(codes, len(rows)))
 
@@ -192,6 +203,5 @@ def _mean_notes(runs: Sequence[Trace], metric: str) -> list[str]:
     return [f"{EPOCH_MEANS}, here of the last"] if any(trace.by_epochs(metric) for trace in runs) else []
 
 
-def _seed_notes(runs: Sequence[Trace]) -> list[str]:
-    seeds = len({trace.settings.get("seed") for trace in runs})
+def _seed_notes(seeds: int) -> list[str]:
     return [f"median of {seeds} seeds"] if seeds > 1 else []

@@ -15,8 +15,8 @@ from momentumlab.figures import labels, legends, style, words
 from momentumlab.figures.curves import AXES, SPARSE, check_x
 from momentumlab.figures.labels import Value
 from momentumlab.figures.looks import Look, Scale
-from momentumlab.figures.series import thinned
 from momentumlab.figures.style import Colour
+from momentumlab.figures.thin import thinned
 from momentumlab.figures.traces import Numbers, Trace, differing, is_number, traces
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _many(figure: Figure, axes: Axes, name: str, lines: Sequence[Course]) -> Non
     scale = Scale(key, values) if key else None
     colours = [scale.colour(value) for value in values] if scale else [style.MIST] * len(lines)
     for line, colour in zip(lines, colours, strict=True):
-        axes.plot(*thinned(line.x, line.y, points=800), color=colour, linewidth=1.2)
+        axes.plot(*thinned(line.x, line.y, columns=400), color=colour, linewidth=1.2)
     if scale:
         scale.bar(figure, axes)
 

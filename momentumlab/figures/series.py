@@ -1,4 +1,4 @@
-"""A family as one line: its median and band over seeds, where it ends, and as few points as a screen can show."""
+"""A family as one line: its median and band over seeds, where it ends, and how far the axis reaches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.figures import labels
+from momentumlab.figures.thin import thinned
 from momentumlab.figures.traces import Family, Numbers, Trace
-
-POINTS = 4000
-"""Lines with more points than this are thinned."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,14 @@ class Series:
 
 
 def series(family: Family, x: str, metric: str) -> Series | None:
-    """The line of a family, or None when it has no finite value."""
+    """The line of a family, thinned to what can be seen; None when it has no finite value."""
     lines = [(trace, *trace.course(x, metric)) for trace in family.traces]
     lines = [line for line in lines if len(line[1])]
     if not lines:
         return None
     if len(lines) == 1:
         trace, across, values = lines[0]
+        across, values = thinned(across, values)
         return Series(family, across, values, None, None, trace.broken)
     across, stacked = _together(lines, above=not labels.signed(metric))
     return _with_band(family, across, stacked)
@@ -70,7 +69,8 @@ def _with_band(family: Family, across: Numbers, stacked: Numbers) -> Series:
     low, high = (_rank(ordered, np.round(share * (counts - 1)).astype(int)) for share in (low_share, high_share))
     alive = int(np.argmin(np.isfinite(middle))) if not np.isfinite(middle).all() else len(middle)
     ended = alive < len(middle) or all(trace.broken for trace in family.traces)
-    return Series(family, across[:alive], middle[:alive], low[:alive], high[:alive], ended)
+    across, middle, low, high = thinned(*(part[:alive] for part in (across, middle, low, high)))
+    return Series(family, across, middle, low, high, ended)
 
 
 def _rank(ordered: Numbers, places: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]") -> Numbers:
@@ -85,19 +85,6 @@ def band_shares(seeds: int) -> tuple[float, float]:
 
 def band_words(seeds: int) -> str:
     return "lower to upper quartile" if seeds >= 8 else "lowest to highest"
-
-
-def thinned(x: Numbers, *lines: Numbers, points: int = POINTS) -> list[Numbers]:
-    """x and the lines with about `points` points: of every bucket the lowest and the highest, for the spikes."""
-    if len(x) <= points:
-        return [x, *lines]
-    buckets = np.array_split(np.arange(len(x)), points // (2 * len(lines)))
-    kept = {0, len(x) - 1}
-    for line in lines:
-        kept |= {int(bucket[np.argmin(line[bucket])]) for bucket in buckets}
-        kept |= {int(bucket[np.argmax(line[bucket])]) for bucket in buckets}
-    order = np.array(sorted(kept))
-    return [x[order], *(line[order] for line in lines)]
 
 
 @dataclass(frozen=True)
@@ -207,9 +194,11 @@ def visible(line: Series, reach: Limits) -> tuple[Numbers, Numbers]:
 
 def coincide(one: Series, other: Series, reach: Limits) -> bool:
     """Whether two lines lie on each other all along, so that one would hide the other."""
-    if not np.array_equal(one.x, other.x):
+    if one.x[0] != other.x[0] or one.x[-1] != other.x[-1]:
         return False
-    return bool(np.abs(reach.height(one.y) - reach.height(other.y)).max() < 0.004)
+    both = np.union1d(one.x, other.x)  # which rows were kept of a long line is its own
+    heights = [reach.height(np.interp(both, line.x, line.y)) for line in (one, other)]
+    return bool(np.abs(heights[0] - heights[1]).max() < 0.004)
 
 
 def rough(line: Series, reach: Limits) -> bool:

@@ -44,11 +44,17 @@ class Trace:
     def column(self, name: str) -> Numbers:
         return np.asarray(self.columns[name][self.rows], np.float64)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a finite number in one of its rows; most often there is one in the first."""
+        return name in self.columns and any(
+            bool(np.isfinite(self.columns[name][rows]).any()) for rows in (self.rows[:1], self.rows)
+        )
+
     def along(self, x: str, metric: str) -> tuple[Numbers, Numbers]:
         """x and metric where both are finite."""
         across, values = self.column(x), self.column(metric)
         kept = np.isfinite(values) & np.isfinite(across)
-        return across[kept], values[kept]
+        return (across, values) if kept.all() else (across[kept], values[kept])
 
     def course(self, x: str, metric: str) -> tuple[Numbers, Numbers]:
         """x and metric as they are drawn: `along`, but of the losses of minibatches the mean of every epoch.
@@ -106,6 +112,13 @@ def traces(results: Sequence["Result"]) -> list[Trace]:
     return list(found.values())
 
 
+def example(result: "Result") -> Trace:
+    """The first run of a result, without its rows."""
+    settings = shared_settings(result) | own_settings(result, 0)
+    number, status = int(result.runs["run"][0]), str(result.runs["status"][0])
+    return Trace(origin(result), number, settings, status, {}, np.empty(0, np.intp))
+
+
 def origin(result: "Result") -> str:
     """A result as a user knows it: its folder's name."""
     return safe(result.folder.name if result.folder else result.name)
@@ -115,13 +128,14 @@ def _of(result: "Result") -> list[Trace]:
     runs, metrics = result.runs, result.metrics
     if "run" not in metrics:
         return []
-    order = np.argsort(metrics["run"], kind="stable")
-    numbers = metrics["run"][order]
+    numbers = metrics["run"].astype(np.min_scalar_type(int(runs["run"].max())))  # numpy counts 16 bits, sorts 64
+    order = np.argsort(numbers, kind="stable")
+    numbers = numbers[order]
     starts, ends = (np.searchsorted(numbers, runs["run"], side) for side in ("left", "right"))
-    common = shared_settings(result)
+    common, source = shared_settings(result), origin(result)
     return [
         Trace(
-            origin(result), int(number), common | own_settings(result, row), str(runs["status"][row]), metrics,
+            source, int(number), common | own_settings(result, row), str(runs["status"][row]), metrics,
             order[starts[row] : ends[row]],
         )
         for row, number in enumerate(runs["run"])
@@ -227,7 +241,7 @@ def recorded(runs: Sequence[Trace]) -> list[str]:
 
 def having(runs: Sequence[Trace], metric: str) -> list[Trace]:
     """The runs that recorded `metric`; ConfigError that names what was recorded when there is none."""
-    found = [trace for trace in runs if metric in trace.columns and np.isfinite(trace.column(metric)).any()]
+    found = [trace for trace in runs if trace.has(metric)]
     if found:
         return found
     if not runs:

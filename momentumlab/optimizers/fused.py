@@ -5,70 +5,61 @@ A model that does not fit into the processor's caches is trained as fast as memo
 passes five times. It computes the torch form, which for as long as η is constant is the classical form too: v = η·b.
 """
 
+import sys
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 
 from momentumlab.arrays import Array
 from momentumlab.optimizers.rules import RULES, Memory, Rule
 
-MANY = 2**16
+MANY = 2**12
 """From so many parameters of a run on one pass is faster; below, a call for each run costs more than it saves."""
 
-_LEAST = 5e-324  # as γ: the kernel knows no buffer at γ = 0, and nothing is left of b times this
+_LEAST = sys.float_info.min  # as γ: the kernel knows no buffer at γ = 0, and nothing is left of b times this
 
 
 def fused(rule: Rule, eta_is_constant: bool) -> Rule:
     """The same rule in one pass over torch tensors of the processor, where there is one; otherwise `rule` itself.
 
     Equal but for rounding: a product and a sum are rounded once here, where the rule's own lines round twice. The
-    classical forms need a constant η.
+    classical forms need a constant η. What is given serves one stack, whose rows it remembers.
     """
     name = next((name for name, known in RULES.items() if known is rule), "")
-    if not hasattr(torch, "_fused_sgd_") or not (rule.eta_outside or eta_is_constant):
+    if name not in _NESTEROV or not hasattr(torch, "_fused_sgd_") or not (rule.eta_outside or eta_is_constant):
         return rule
-    return _FUSED.get(name, rule)
+    return Rule(OnePass(inertia=name != "sgd", nesterov=_NESTEROV[name]))
 
 
-def fused_sgd(theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array) -> tuple[Array, Memory]:
-    """`sgd`, which remembers its last push."""
-    return _in_one_pass(theta, gradient, buffer, gamma * 0, eta, nesterov=False)
+_NESTEROV = {"sgd": False, "momentum": False, "torch_momentum": False, "nesterov": True, "torch_nesterov": True}
 
 
-def fused_momentum(theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array) -> tuple[Array, Memory]:
-    """`torch_momentum`."""
-    return _in_one_pass(theta, gradient, buffer, gamma, eta, nesterov=False)
+class OnePass:
+    """`torch_momentum` or `torch_nesterov`, or without inertia `sgd`, run by run: the kernel takes one γ and one η."""
 
+    def __init__(self, *, inertia: bool, nesterov: bool) -> None:
+        self._inertia = inertia
+        self._nesterov = nesterov
+        self._seen: list[Any] = [None] * 5
+        self._parts: list[Sequence[Any]] = [()] * 5
 
-def fused_nesterov(theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array) -> tuple[Array, Memory]:
-    """`torch_nesterov`."""
-    return _in_one_pass(theta, gradient, buffer, gamma, eta, nesterov=True)
-
-
-_FUSED = {
-    "sgd": Rule(fused_sgd),
-    "momentum": Rule(fused_momentum),
-    "torch_momentum": Rule(fused_momentum),
-    "nesterov": Rule(fused_nesterov),
-    "torch_nesterov": Rule(fused_nesterov),
-}
-
-
-def _in_one_pass(
-    theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array, *, nesterov: bool
-) -> tuple[Array, Memory]:
-    # Run by run, as the kernel takes one γ and one η.
-    rows = (array.unbind() for array in (theta, gradient, buffer))
-    numbers = (column.flatten().tolist() for column in (gamma, eta))
-    for one_theta, one_gradient, one_buffer, one_gamma, one_eta in zip(*rows, *numbers, strict=True):
-        torch._fused_sgd_(
-            [one_theta],
-            [one_gradient],
-            [one_buffer],
-            momentum=one_gamma or _LEAST,
-            lr=one_eta,
-            dampening=0.0,
-            weight_decay=0.0,
-            nesterov=nesterov,
-            maximize=False,
-            is_first_step=False,
-        )
-    return theta, buffer
+    def __call__(self, theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array) -> tuple[Array, Memory]:
+        for place, array in enumerate((theta, gradient, buffer, gamma, eta)):
+            if self._seen[place] is not array:  # as a rule works in place, the arrays of a stack seldom change
+                self._seen[place] = array
+                self._parts[place] = array.unbind() if place < 3 else array.flatten().tolist()
+        for one_theta, one_gradient, one_buffer, one_gamma, one_eta in zip(*self._parts, strict=True):
+            torch._fused_sgd_(
+                [one_theta],
+                [one_gradient],
+                [one_buffer],
+                momentum=(self._inertia and one_gamma) or _LEAST,
+                lr=one_eta,
+                dampening=0.0,
+                weight_decay=0.0,
+                nesterov=self._nesterov,
+                maximize=False,
+                is_first_step=False,
+            )
+        return theta, buffer

@@ -1,15 +1,15 @@
 """`momentumlab.Momentum`: momentum for anybody's training script, in place of torch.optim.SGD."""
 
 import copy
-import math
 from collections.abc import Callable, Iterable
-from numbers import Real
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, cast, overload
 
 import torch
 from torch import Tensor
 
-Form = Literal["torch", "classical"]
+from momentumlab.optimizers.momentum_options import Form, Options, in_words, number, options_of
+from momentumlab.optimizers.surroundings import hooked_while_watched, set_grad_enabled, without_dynamo
+from momentumlab.optimizers.together import update_together
 
 
 class Momentum(torch.optim.Optimizer):
@@ -18,6 +18,7 @@ class Momentum(torch.optim.Optimizer):
         form="torch"        b ← μ·b + ∇J,     θ ← θ − lr·b       what torch.optim.SGD computes
         form="classical"    v ← μ·v + lr·∇J,  θ ← θ − v          what the article and Keras compute
 
+    In torch's form plain dense tensors take the bits of SGD(fused=True), from SGD's default an ulp of b or so a step.
     With a constant `lr` both give the same iterates; after a change of `lr` the classical form coasts on at the old
     speed. `nesterov` steps along ∇J + μ·b instead of b, or lr·∇J + μ·v instead of v. `weight_decay`·θ is added to the
     gradient before all this, `maximize` turns the gradient round before that. `dampening` multiplies ∇J by
@@ -62,31 +63,39 @@ class Momentum(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own; those not named are the optimizer's."""
         if isinstance(param_group, dict):  # anything else the base refuses, in its own words
-            options = _options(self.defaults | param_group)
+            options = options_of(self.defaults | param_group)
             if options.nesterov and options.momentum == 0:  # asked here only: a schedule may pass through 0
                 raise ValueError("nesterov needs a momentum above 0")
-        super().add_param_group(param_group)
+        without_dynamo(super().add_param_group)(param_group)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, or make them zero."""
+        without_dynamo(super().zero_grad)(set_to_none)
 
     @overload
     def step(self, closure: None = None) -> None: ...
     @overload
     def step(self, closure: Callable[[], float]) -> float: ...
 
-    @torch.no_grad()
+    @hooked_while_watched
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Update every parameter that has a gradient; `closure` may compute the loss anew, which is returned."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        every = [_options(group, f"param_groups[{index}]: ") for index, group in enumerate(self.param_groups)]
-        for group, options in zip(self.param_groups, every, strict=True):
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, options)
+        every = [options_of(group, index) for index, group in enumerate(self.param_groups)]
+        records = torch.is_grad_enabled()
+        set_grad_enabled(False)
+        try:
+            for group, options in zip(self.param_groups, every, strict=True):
+                for parameter in update_together(group["params"], self.state, options):
+                    self._update(parameter, cast(Tensor, parameter.grad), options)
+        finally:
+            set_grad_enabled(records)
         return loss
 
-    def _update(self, parameter: Tensor, gradient: Tensor, options: "_Options") -> None:
+    def _update(self, parameter: Tensor, gradient: Tensor, options: Options) -> None:
         if options.maximize:
             gradient = -gradient
         if gradient.is_sparse and (options.momentum or options.weight_decay or options.form == "classical"):
@@ -117,13 +126,13 @@ class Momentum(torch.optim.Optimizer):
             self.register_state_dict_post_hook(_write_torchs_buffers)
 
     def __repr__(self) -> str:
-        groups = [_in_words(group) for group in self.param_groups]
+        groups = [in_words(group) for group in self.param_groups]
         if len(groups) == 1:
             return f"{type(self).__name__}({groups[0]})"
         return "\n".join([f"{type(self).__name__}(", *(f"    {i}: {words}" for i, words in enumerate(groups)), ")"])
 
 
-def _torch_step(gradient: Tensor, memory: dict[str, Any], options: "_Options") -> Tensor:
+def _torch_step(gradient: Tensor, memory: dict[str, Any], options: Options) -> Tensor:
     if "velocity" in memory:  # the form was changed on the way
         if options.lr == 0:
             raise ValueError("a velocity becomes torch's b = v/lr only while lr is above 0")
@@ -135,7 +144,7 @@ def _torch_step(gradient: Tensor, memory: dict[str, Any], options: "_Options") -
     return gradient.add(buffer, alpha=options.momentum) if options.nesterov else buffer
 
 
-def _classical_step(gradient: Tensor, memory: dict[str, Any], options: "_Options") -> Tensor:
+def _classical_step(gradient: Tensor, memory: dict[str, Any], options: Options) -> Tensor:
     push = options.lr * gradient
     if "momentum_buffer" in memory:  # from torch's form
         memory["velocity"] = options.lr * memory.pop("momentum_buffer")
@@ -151,7 +160,7 @@ def _write_torchs_buffers(optimizer: torch.optim.Optimizer, state_dict: dict[str
     del optimizer
     memories = state_dict["state"]
     for group in state_dict["param_groups"]:
-        lr = _number(group["lr"])
+        lr = number(group["lr"])
         for index in group["params"]:
             if lr > 0 and "velocity" in memories.get(index, {}):
                 velocity = memories[index]["velocity"]
@@ -165,55 +174,3 @@ def _keep_what_is_current(memory: dict[str, Any]) -> None:
         return
     memory.pop("velocity", None)
     memory["momentum_buffer"] = buffer.to_dense() if buffer.is_sparse else buffer
-
-
-class _Options(NamedTuple):
-    """A parameter group's options as plain numbers, each within its range."""
-
-    lr: float
-    momentum: float
-    dampening: float
-    nesterov: bool
-    weight_decay: float
-    maximize: bool
-    form: Form
-
-
-def _options(group: dict[str, Any], where: str = "") -> _Options:
-    lr, momentum, dampening, weight_decay = (
-        _number(group[name]) for name in ("lr", "momentum", "dampening", "weight_decay")
-    )
-    nesterov, maximize, form = group["nesterov"], group["maximize"], group["form"]
-    laws = {
-        "lr": (0 <= lr < math.inf, "(η) must be one number, 0 or more", ""),
-        "momentum": (0 <= momentum < 1, "(γ) must be a number in [0, 1)", ": at 1 the velocity never decays"),
-        "dampening": (0 <= dampening <= 1, "must be a number in [0, 1]", ""),
-        "nesterov": (
-            isinstance(nesterov, bool),
-            "must be True or False",
-            ": by position it stands before weight_decay",
-        ),
-        "weight_decay": (0 <= weight_decay < math.inf, "must be one number, 0 or more", ""),
-        "maximize": (isinstance(maximize, bool), "must be True or False", ""),
-        "form": (form in ("torch", "classical"), "must be 'torch' or 'classical'", ""),
-    }
-    for name, (holds, law, why) in laws.items():
-        if not holds:
-            raise ValueError(f"{where}{name} {law}, got {group[name]!r}{why}")
-    if nesterov and dampening:
-        raise ValueError(f"{where}nesterov needs dampening 0, got {dampening}")
-    return _Options(lr, momentum, dampening, nesterov, weight_decay, maximize, form)
-
-
-def _number(value: Any) -> float:
-    """A number, or a tensor of one, as a float; anything else as nan, which is in no range."""
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
-
-
-def _in_words(group: dict[str, Any]) -> str:
-    words = [f"form={group['form']}", f"η={group['lr']}", f"γ={group['momentum']}"]
-    words += [f"{name}={group[name]}" for name in ("dampening", "weight_decay") if group[name]]
-    words += [name for name in ("nesterov", "maximize") if group[name]]
-    return ", ".join([*words, f"tensors={len(group['params'])}"])

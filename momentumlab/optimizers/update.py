@@ -71,6 +71,17 @@ class Update:
 
         Neither the gradient nor anything in `given` is changed.
         """
+        theta, gradient, memory = now.theta, now.gradient, now.memory
+        if self._has_options:
+            theta, gradient, memory = self._with_options(now, given, arrays)
+        return self.rule.update(theta, gradient, memory, **{name: given[name] for name in self.rule.hyperparameters})
+
+    @cached_property
+    def _has_options(self) -> bool:
+        return self != Update(self.rule)
+
+    def _with_options(self, now: Moment, given: Mapping[str, Any], arrays: Arrays) -> tuple[Array, Array, Memory]:
+        # θ, ∇J and the memory as the rule is to see them.
         where = arrays.module.where
         theta, gradient, memory, at_rest = now.theta, now.gradient, now.memory, now.at_rest
         if self.restart:
@@ -86,7 +97,7 @@ class Update:
             memory = where(now.eta_before == 0, memory, memory * (given["eta"] / now.eta_before))
         if self.weight_decay == "decoupled":
             theta = theta * (1 - given["eta"] * given["weight_decay"])
-        return self.rule.update(theta, gradient, memory, **{name: given[name] for name in self.rule.hyperparameters})
+        return theta, gradient, memory
 
     def _restarts(self, now: Moment, arrays: Arrays) -> Array:
         # (run, 1)

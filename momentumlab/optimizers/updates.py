@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
 
-from momentumlab.arrays import Arrays, NumpyArrays
+from momentumlab.arrays import Array, Arrays, NumpyArrays
 from momentumlab.experiment.schema_optimizer import AggmoOptimizer, FileOptimizer, Optimizer, RuleOptimizer
 from momentumlab.optimizers.code import (
     FAILURES,
@@ -17,7 +17,7 @@ from momentumlab.optimizers.code import (
     rule_of,
     try_out,
 )
-from momentumlab.optimizers.rules import RULES, Rule
+from momentumlab.optimizers.rules import RULES, Memory, Rule
 from momentumlab.optimizers.update import Update
 
 
@@ -110,9 +110,10 @@ def _with_its_line(function: Callable[..., Any], path: str) -> Callable[..., Any
     """The function, but what it raises names its file and line, and cannot end the program."""
 
     @wraps(function)
-    def update(*given: Any, **hyperparameters: Any) -> Any:
+    def update(theta: Array, gradient: Array, memory: Memory, **hyperparameters: Any) -> Any:
         try:
-            return function(*given, **hyperparameters)
+            # A copy, for the rule to keep if it likes: a model writes its next gradient over this one.
+            return function(theta, gradient * 1, memory, **hyperparameters)
         except FAILURES as error:
             place = place_of(error, path, function.__code__.co_filename)
             raise RuleError(f"{place}: {in_words(error)}") from error

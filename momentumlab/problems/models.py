@@ -1,13 +1,12 @@
 """Models as problems: linear, softmax and mlp, stacked, with their gradient in closed form.
 
-All three are layers of θ ↦ x·Wᵀ + b with an activation between: linear and softmax have one layer, an mlp has
-several. A stack multiplies every layer of all its runs in one batched product, and every run's bits are those that it
-has alone. Autograd over torch's own modules (`module`) is what these gradients are tested against.
+All three are layers of θ ↦ W·x + b with an activation between: linear and softmax have one layer, an mlp has several.
+A stack's products are those of each run by itself, so every run's bits are those that it has alone. Autograd over
+torch's own modules (`module`) is what these gradients are tested against.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -15,95 +14,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from momentumlab.arrays import TorchArrays
+from momentumlab.arrays import TorchArrays, on_accelerator
 from momentumlab.problems.data import Dataset
+from momentumlab.problems.layers import ACTIVATIONS, Layer, Pass, layers_of, outputs_of
+from momentumlab.problems.losses import LOSSES, right_answers
 from momentumlab.problems.problem import ORDER, Parameter, stream
 
-_STACK_BYTES = 4 * 2**20  # a stack's arrays together: about what stays in a core's cache
-_EVALUATION_BYTES = 4 * 2**20  # what is evaluated at once, likewise: a third of the time of all data at once
+
+class _Bytes(NamedTuple):
+    """How much is computed at once."""
+
+    stack: int  # a stack's arrays together
+    block: int  # one layer of all runs, where all data is evaluated
+    part: int  # the outputs that are judged at once
 
 
-@dataclass(frozen=True)
-class Activation:
-    """A nonlinearity z ↦ a, its slope carried back from a, z and the gradient, and torch's module for it.
-
-    Both ways may overwrite what they are given (z, and the gradient), as long as the way back gets what it needs.
-    """
-
-    forward: Callable[[Tensor], Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor], Tensor]  # (gradient by a, z, a) -> gradient by z
-    module: Callable[[], nn.Module]
-
-
-def relu_backward(gradient: Tensor, z: Tensor, a: Tensor) -> Tensor:
-    """The gradient by z, in place of the gradient by a = max(0, z)."""
-    passed: Tensor = torch.ops.aten.threshold_backward.grad_input(gradient, a, 0, grad_input=gradient)
-    return passed
-
-
-def gelu(z: Tensor) -> Tensor:
-    """z·Φ(z), Φ the normal distribution. Hendrycks and Gimpel 2016.
-
-    Not torch's own: that one rounds the last numbers of a tensor otherwise than the first, and where a run's numbers
-    stand depends on its stack.
-    """
-    return z * _normal_distribution(z)
-
-
-def gelu_backward(gradient: Tensor, z: Tensor, a: Tensor) -> Tensor:
-    """The gradient by z, from the gradient by a = gelu(z)."""
-    density = (z * z * -0.5).exp() * (1 / math.sqrt(2 * math.pi))
-    return gradient * (_normal_distribution(z) + z * density)
-
-
-def _normal_distribution(z: Tensor) -> Tensor:
-    return 0.5 * (1 + torch.erf(z * math.sqrt(0.5)))
-
-
-ACTIVATIONS = {
-    "relu": Activation(torch.relu_, relu_backward, nn.ReLU),
-    "tanh": Activation(torch.tanh_, lambda gradient, z, a: gradient * (1 - a * a), nn.Tanh),
-    "gelu": Activation(gelu, gelu_backward, nn.GELU),
-}
-
-
-def mean_squared_error(output: Tensor, target: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
-    """J = mean over samples and outputs of (output − target)², and what gives ∂J/∂output.
-
-    output, target: (run, sample, output). Gives (run,) and (run, sample, output).
-    """
-    residual = output - target
-    loss = (residual * residual).flatten(1).mean(1)
-    return loss, lambda: residual * (2 / residual[0].numel())
-
-
-def cross_entropy(output: Tensor, target: Tensor) -> tuple[Tensor, Callable[[], Tensor]]:
-    """J = mean over samples of −log softmax(output)[class], and what gives ∂J/∂output.
-
-    output: (run, sample, class); target: (run, sample) of class numbers. Gives (run,) and (run, sample, class).
-    """
-    index = target.unsqueeze(-1)
-    score = output - output.amax(-1, keepdim=True)  # so that exp cannot overflow
-    weight = score.exp()
-    total = weight.sum(-1, keepdim=True)
-    loss = (total.log() - score.gather(-1, index)).flatten(1).mean(1)
-
-    def gradient() -> Tensor:
-        samples = output.shape[1]
-        share = weight / (total * samples)
-        return share.scatter_add_(-1, index, share.new_full((), -1 / samples).expand(index.shape))
-
-    return loss, gradient
-
-
-LOSSES = {"mse": mean_squared_error, "cross_entropy": cross_entropy}
-
-
-class Layer(NamedTuple):
-    """The parameters of one layer of a stack."""
-
-    weight: Tensor  # (run, output, input)
-    bias: Tensor  # (run, 1, output)
+# About what stays in a core's cache: a block is read again before it leaves it.
+_CACHED = _Bytes(stack=4 * 2**20, block=2 * 2**20, part=8 * 2**20)
+# On an accelerator what keeps all of it at work, and leaves room in a small one's memory for what a step needs besides.
+_AT_WORK = _Bytes(stack=2**30, block=2**28, part=2**28)
 
 
 class ModelProblem:
@@ -114,26 +43,29 @@ class ModelProblem:
 
     def __init__(self, specification: Any, loss: str, dataset: Dataset, train: Any) -> None:
         self.arrays = TorchArrays(train.dtype, train.device)
+        self._bytes = _AT_WORK if on_accelerator(self.arrays) else _CACHED
         self.dataset = dataset
         self.loss_name = loss
         outputs = dataset.classes if dataset.classes is not None else int(dataset.y.shape[1])
         self.sizes: tuple[int, ...] = (dataset.x.shape[1], *getattr(specification, "hidden", ()), outputs)
-        self.activation_name: str = getattr(specification, "activation", "relu")
+        self.activation = ACTIVATIONS[getattr(specification, "activation", "relu")]
         self.parameters = _parameters(self.sizes)
         self.x, self.y = self._tensors(dataset.x, dataset.y)
         self.full_batch = train.batch_size == "full"
         self.batch_size = len(self.x) if self.full_batch else int(train.batch_size)
         self.steps_per_epoch = math.ceil(len(self.x) / self.batch_size)
-        self._parts = {"train": (self.x, self.y)}
+        self._kinds = ("loss", "accuracy") if loss == "cross_entropy" else ("loss",)
+        self.stack_limit = max(1, min(4096, self._bytes.stack // self._bytes_of_a_run()))
+        self._parts = {"train": self._cut(self.x, self.y)}
         if dataset.test_x is not None and dataset.test_y is not None:
-            self._parts["test"] = self._tensors(dataset.test_x, dataset.test_y)
-        kinds = ("loss", "accuracy") if loss == "cross_entropy" else ("loss",)
-        self.evaluations = tuple(f"{part}_{kind}" for part in self._parts for kind in kinds)
-        self._alone_differs = train.threads > 1 or 1 in (*self.sizes, len(self.x) % self.batch_size, self.batch_size)
+            self._parts["test"] = self._cut(*self._tensors(dataset.test_x, dataset.test_y))
+        self.evaluations = tuple(f"{part}_{kind}" for part in self._parts for kind in self._kinds)
+        blocks = {block.shape[2] for parts in self._parts.values() for part in parts for block in part.blocks}
+        samples = {self.batch_size, len(self.x) % self.batch_size, *blocks}
+        self._alone_differs = train.threads > 1 or 1 in {*self.sizes, *samples}
         self._start = specification.start
         self._viewed: Tensor | None = None
         self._views: list[Layer] = []
-        self.stack_limit = max(1, min(4096, _STACK_BYTES // self._bytes_of_a_run()))
 
     def start(self, seeds: Sequence[int]) -> Tensor:
         if self._start is not None:
@@ -146,28 +78,37 @@ class ModelProblem:
 
     def evaluate(self, theta: Tensor) -> dict[str, Tensor]:
         """Loss, and for classes the share of right answers, over all of the training and of the test data."""
-        runs = len(theta)
-        stack = theta if runs > 1 else theta.expand(2, -1)  # for the reason that `_paired` gives
         measured = {}
-        for part, (x, y) in self._parts.items():
-            for kind, values in self._evaluate(stack, x, y).items():
-                measured[f"{part}_{kind}"] = values[:runs]
+        layers = self.layers(theta)
+        for name, parts in self._parts.items():
+            for kind, values in self._evaluate(layers, parts).items():
+                measured[f"{name}_{kind}"] = values[: len(theta)]
         return measured
 
-    def loss_and_gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """J and ∇J of a stack, (run,) and (run, parameter), on its batches: x (run, sample, feature)."""
-        runs = len(theta)
-        theta, x, y = (self._paired(array) for array in (theta, x, y))
-        layers = self._layers(theta)
-        inputs, before = self._forward(layers, x)
-        loss, gradient = LOSSES[self.loss_name](before[-1], y)
-        return loss[:runs], self._backward(layers, inputs, before, gradient())[:runs]
+    def rows(self, runs: int) -> int:
+        """How many rows a stack of so many runs is computed in.
+
+        A product with one row or column, and every product on several threads, takes another road for a stack of one
+        than for a stack of many, and rounds otherwise. A twin beside the single run keeps its bits those of a stack.
+        """
+        return 2 if runs == 1 and self._alone_differs else runs
+
+    def layers(self, theta: Tensor) -> list[Layer]:
+        """Views into θ, a row each for `rows`; kept while θ is the same tensor, which a rule changes in place."""
+        if theta is not self._viewed:
+            self._views = layers_of(theta.expand(self.rows(len(theta)), -1), self.sizes)
+            self._viewed = theta
+        return self._views
+
+    def way(self, runs: int, samples: int) -> Pass:
+        """What computes a stack of so many runs on batches of so many samples."""
+        return Pass(self.sizes, self.activation, self.rows(runs), samples, self.arrays)
 
     def module(self) -> nn.Module:
         """The same model as torch's own module, its parameters in the order of θ."""
         if len(self.sizes) == 2:
             return self._linear(*self.sizes)
-        activation = ACTIVATIONS[self.activation_name].module
+        activation = self.activation.module
         layers: list[nn.Module] = []
         for sizes in pairwise(self.sizes):
             layers += [self._linear(*sizes), activation()]
@@ -176,13 +117,6 @@ class ModelProblem:
     def criterion(self) -> nn.Module:
         """The same loss as torch's own module."""
         return nn.MSELoss() if self.loss_name == "mse" else nn.CrossEntropyLoss()
-
-    def _paired(self, array: Tensor) -> Tensor:
-        # A product with one row or column, and every product on several threads, takes another road for a stack of one
-        # than for a stack of many, and rounds otherwise. A twin beside the single run keeps its bits those of a stack.
-        if len(array) > 1 or not self._alone_differs:
-            return array
-        return array.expand(2, *array.shape[1:])
 
     def _linear(self, inputs: int, outputs: int) -> nn.Linear:
         return nn.Linear(inputs, outputs, device=self.arrays.device, dtype=self.arrays.torch_dtype)
@@ -203,78 +137,53 @@ class ModelProblem:
             drawn += [weight.flatten(), bias.uniform_(-bound, bound, generator=generator)]
         return torch.cat(drawn)
 
-    def _layers(self, theta: Tensor) -> list[Layer]:
-        # Views into θ, kept while θ is the same tensor: a rule changes it in place.
-        if theta is not self._viewed:
-            pieces = iter(torch.split(theta, [parameter.size for parameter in self.parameters], dim=1))
-            self._views = [
-                Layer(next(pieces).view(-1, outputs, inputs), next(pieces).unsqueeze(1))
-                for inputs, outputs in pairwise(self.sizes)
-            ]
-            self._viewed = theta
-        return self._views
+    def _evaluate(self, layers: list[Layer], parts: Sequence["Part"]) -> dict[str, Tensor]:
+        rows = len(layers[0].weight)
+        sums: dict[str, Tensor] = {kind: self.x.new_zeros(rows, dtype=torch.float64) for kind in self._kinds}
+        for part in parts:
+            target = part.target.expand(rows, -1, -1)
+            output = outputs_of(layers, self.activation, [block.expand(rows, -1, -1) for block in part.blocks])
+            if "accuracy" in sums:
+                sums["accuracy"] += right_answers(output, target)
+            sums["loss"] += LOSSES[self.loss_name](output, target)[0].double() * target.shape[2]
+        samples = sum(part.target.shape[2] for part in parts)
+        return {kind: values / samples for kind, values in sums.items()}
 
-    def _forward(self, layers: list[Layer], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        # What goes into every layer and what comes out of it before the activation.
-        activation = ACTIVATIONS[self.activation_name].forward
-        inputs: list[Tensor] = [x]
-        before: list[Tensor] = []
-        for weight, bias in layers:
-            if before:
-                inputs.append(activation(before[-1]))
-            before.append(torch.bmm(inputs[-1], weight.transpose(1, 2)).add_(bias))
-        return inputs, before
+    def _cut(self, x: Tensor, y: Tensor) -> list["Part"]:
+        # By the experiment alone, not by how many runs are here: another cut would give other bits.
+        def samples(size: int, most: int) -> int:
+            return max(1, most // (self.stack_limit * size * x.element_size()))
 
-    def _output(self, layers: list[Layer], x: Tensor) -> Tensor:
-        # The same products as in `_forward`, nothing kept for the way back.
-        activation = ACTIVATIONS[self.activation_name].forward
-        output = x
-        for number, (weight, bias) in enumerate(layers):
-            inputs = activation(output) if number else output
-            output = torch.bmm(inputs, weight.transpose(1, 2)).add_(bias)
-        return output
-
-    def _backward(
-        self,
-        layers: list[Layer],
-        inputs: list[Tensor],
-        before: list[Tensor],
-        gradient: Tensor,
-    ) -> Tensor:
-        # From the last layer to the first: `gradient` is ∂J/∂(what comes out of the layer before its activation).
-        activation = ACTIVATIONS[self.activation_name].backward
-        pieces: list[Tensor] = []
-        for number in reversed(range(len(layers))):
-            pieces += [gradient.sum(1), torch.bmm(gradient.transpose(1, 2), inputs[number]).flatten(1)]
-            if number:
-                by_input = torch.bmm(gradient, layers[number].weight)
-                gradient = activation(by_input, before[number - 1], inputs[number])
-        return torch.cat(pieces[::-1], dim=1)
-
-    def _evaluate(self, theta: Tensor, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        runs, size = len(theta), self._evaluation_size()
-        loss = theta.new_zeros(runs, dtype=torch.float64)
-        right = theta.new_zeros(runs, dtype=torch.float64)
-        layers = self._layers(theta)
-        for x_part, y_part in zip(torch.split(x, size), torch.split(y, size), strict=True):
-            inputs, targets = x_part.expand(runs, -1, -1), y_part.expand(runs, *y_part.shape)
-            output = self._output(layers, inputs)
-            loss += LOSSES[self.loss_name](output, targets)[0].double() * len(x_part)
-            if self.loss_name == "cross_entropy":
-                right += (output.argmax(-1) == targets).sum(-1)
-        measured = {"loss": loss / len(x)}
-        if self.loss_name == "cross_entropy":
-            measured["accuracy"] = right / len(x)
-        return measured
-
-    def _evaluation_size(self) -> int:
-        # By the experiment alone, not by how many runs are here: another split would give other bits.
-        return max(1, _EVALUATION_BYTES // (self.stack_limit * sum(self.sizes) * 8))
+        part = samples(self.sizes[-1], self._bytes.part)
+        block = samples(max(self.sizes[1:-1], default=1), self._bytes.block)
+        parts = zip(torch.split(x, part), torch.split(y, part), strict=True)
+        return [Part(torch.split(_in_columns(x[None]), block, dim=2), _in_columns(y[None])) for x, y in parts]
 
     def _bytes_of_a_run(self) -> int:
         parameters = sum(parameter.size for parameter in self.parameters)
         numbers = 4 * parameters + 2 * self.batch_size * sum(self.sizes)
         return numbers * int(np.dtype(self.arrays.dtype).itemsize)
+
+
+class Part(NamedTuple):
+    """Samples that are evaluated together, the same for all runs."""
+
+    blocks: Sequence[Tensor]  # (1, feature, sample), one after another
+    target: Tensor  # (1, output, sample)
+
+
+class Batch(NamedTuple):
+    """Samples that the runs of a stack are shown; for the layers and losses also with samples in columns."""
+
+    x: Tensor  # (run, sample, feature)
+    y: Tensor  # (run, sample) of class numbers, or (run, sample, output)
+    columns: Tensor  # (run, feature, sample): x
+    target: Tensor  # (run, output, sample): y, its class numbers as one output
+
+    @classmethod
+    def of(cls, x: Tensor, y: Tensor) -> "Batch":
+        """A batch of these samples."""
+        return cls(x, y, _in_columns(x), _in_columns(y))
 
 
 class Batches:
@@ -287,45 +196,70 @@ class Batches:
         self._seed_of_run = torch.from_numpy(of_run).to(problem.arrays.device)
         self._epoch = -1
         self._order = torch.empty(0)  # (seed, sample)
-        self._batches: list[tuple[Tensor, Tensor]] = []  # of this epoch, where all runs are shown the same
-        if problem.full_batch:
-            self._batches = [self._for_runs(problem.x[None], problem.y[None])]
+        self._data = (problem.x, problem.y)  # where all runs are shown the same: in the order of this epoch
+        self._shared: list[Batch] = []  # its batches
+        self._passes: dict[int, Pass] = {}  # by the number of samples
+        if problem.full_batch or len(self._seeds) == 1:
+            self._share()
 
     def loss_and_gradient(self, theta: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        return self._problem.loss_and_gradient(theta, *self.batch(step))
+        """J, (run,), and ∇J, (run, parameter), which the next call overwrites."""
+        return self.loss_and_gradient_on(theta, self.at(step))
+
+    def loss_and_gradient_on(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The same on a batch that is given."""
+        problem, runs, layers = self._problem, self._runs, self._problem.layers(theta)
+        way = self._pass(batch.x.shape[1])
+        loss, slope = LOSSES[problem.loss_name](way.forward(layers, batch.columns), batch.target)
+        gradient = way.backward(layers, batch.x, slope())
+        return (loss, gradient) if len(loss) == runs else (loss[:runs], gradient[:runs])
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """x (run, sample, feature) and y (run, sample …) that the update after `step` updates is shown."""
+        batch = self.at(step)
+        return batch.x[: self._runs], batch.y[: self._runs]
+
+    def at(self, step: int) -> Batch:
+        """The batch that the update after `step` updates is shown, with a row for each of the problem's `rows`."""
         problem = self._problem
-        if problem.full_batch:
-            return self._batches[0]
         epoch, number = divmod(step, problem.steps_per_epoch)
-        if epoch != self._epoch:
+        if epoch != self._epoch and not problem.full_batch:
             self._begin(epoch)
-        if self._batches:
-            return self._batches[number]
-        samples = self._order[:, number * problem.batch_size : (number + 1) * problem.batch_size]
-        return self._for_runs(problem.x[samples], problem.y[samples])
+        if self._shared:
+            return self._shared[number]
+        samples = self._order[:, number * problem.batch_size : (number + 1) * problem.batch_size][self._seed_of_run]
+        return Batch.of(problem.x[samples], problem.y[samples])
+
+    def _share(self) -> None:
+        # Every epoch is gathered into the same place; for many seeds these would be many copies of the data.
+        problem = self._problem
+        if not problem.full_batch:
+            self._data = (torch.empty_like(problem.x), torch.empty_like(problem.y))
+        rows = problem.rows(self._runs)
+        for parts in zip(*(torch.split(whole, problem.batch_size) for whole in self._data), strict=True):
+            x, y = (part.expand(rows, *part.shape) for part in parts)
+            self._shared.append(Batch.of(x, y))
 
     def _begin(self, epoch: int) -> None:
         self._order, self._epoch = self._shuffled(epoch), epoch
-        if (
-            len(self._seeds) == 1
-        ):  # gathered once for the whole epoch; for many seeds that would be many copies of the data
-            size = self._problem.batch_size
-            parts = (torch.split(whole[self._order], size, dim=1) for whole in (self._problem.x, self._problem.y))
-            self._batches = [self._for_runs(x, y) for x, y in zip(*parts, strict=True)]
+        if self._shared:
+            for whole, ordered in zip((self._problem.x, self._problem.y), self._data, strict=True):
+                torch.index_select(whole, 0, self._order[0], out=ordered)
 
-    def _for_runs(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        # (seed, sample …) -> (run, sample …); a batch that all share is not copied.
-        if len(x) == 1:
-            return x.expand(self._runs, *x.shape[1:]), y.expand(self._runs, *y.shape[1:])
-        return x[self._seed_of_run], y[self._seed_of_run]
+    def _pass(self, samples: int) -> Pass:
+        if samples not in self._passes:
+            self._passes[samples] = self._problem.way(self._runs, samples)
+        return self._passes[samples]
 
     def _shuffled(self, epoch: int) -> Tensor:
         samples = len(self._problem.x)
         orders = [stream(int(seed), ORDER, epoch).permutation(samples) for seed in self._seeds]
         return torch.from_numpy(np.stack(orders)).to(self._problem.arrays.device, non_blocking=True)
+
+
+def _in_columns(samples: Tensor) -> Tensor:
+    # (run, sample …) -> (run, feature or output, sample)
+    return samples.unsqueeze(1) if samples.dim() == 2 else samples.transpose(1, 2)
 
 
 def _parameters(sizes: Sequence[int]) -> tuple[Parameter, ...]:

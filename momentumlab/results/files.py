@@ -2,22 +2,26 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from momentumlab.errors import ResultError
 from momentumlab.text import safe
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Put `content` under `path` at once: written beside it, synced, then renamed.
+def write_whole(path: Path, content: str | bytes | Callable[[IO[bytes]], object]) -> None:
+    """Put `content`, or what it writes into a file, under `path` at once: written beside it, synced, then renamed.
 
     Raises ResultError where the disk refuses; what stood there before is untouched then.
     """
-    data = content.encode() if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("xb") as file:
-            file.write(data)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

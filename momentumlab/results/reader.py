@@ -1,10 +1,10 @@
 """Results read back: columns of numpy arrays, wherever the folders lie. Imports no torch."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,11 @@ from momentumlab.errors import ConfigError, MomentumLabError, ResultError
 from momentumlab.experiment import parse
 from momentumlab.results.files import sha256_of
 from momentumlab.results.manifest import SCHEMA
-from momentumlab.results.table import read_numbers, read_table
+from momentumlab.results.table import has_rows, read_header, read_numbers, read_table
 from momentumlab.text import safe, shown
 
 Columns = dict[str, npt.NDArray[Any]]
+T = TypeVar("T")
 
 FILES = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
 """What a finished result consists of, beside its manifest."""
@@ -32,6 +33,32 @@ class Result:
     manifest: dict[str, Any]
     runs: Columns
     metrics: Columns
+
+    if not TYPE_CHECKING:  # whoever checks types knows all that a result has
+
+        def __getattr__(self, name: str) -> Any:
+            # Of a finished result the metrics are read when they are first asked for.
+            if name != "metrics" or "folder" not in self.__dict__:
+                raise AttributeError(f"a result has no {name}")
+            self.__dict__["metrics"] = _numbers(self.folder)
+            return self.__dict__["metrics"]
+
+    @property
+    def measured(self) -> list[str]:
+        """The names of the columns of `metrics`."""
+        return list(self.metrics) if "metrics" in self.__dict__ else _of_file(read_header, self.folder / "metrics.csv")
+
+    @property
+    def recorded(self) -> bool:
+        """Whether any step of any run was recorded."""
+        metrics = self.__dict__.get("metrics")
+        if metrics is None:
+            return _of_file(has_rows, self.folder / "metrics.csv")
+        return len(metrics.get("run", ())) > 0
+
+    def some(self, *names: str) -> Columns:
+        """These columns of `metrics`, as many of them as there are; of a large result without reading the others."""
+        return self.__dict__.get("metrics") or _numbers(self.folder, names)
 
     @property
     def finished(self) -> bool:
@@ -59,20 +86,30 @@ def load(folder: str | Path) -> Result:
     folder = Path(folder)
     if damage := damages(folder):
         raise ResultError(f"{damage[0]}; the result is damaged. --fresh trains it again beside it.")
-    return read(folder)
+    return _read(folder)
 
 
 def read(folder: Path) -> Result:
     """The result in a folder as it stands there, though its files may have been altered."""
+    result = _read(folder)
+    result.metrics  # noqa: B018 - what is wrong with them is told now
+    return result
+
+
+def _read(folder: Path) -> Result:
     manifest = _manifest(folder)
-    return Result(
-        folder=folder,
-        name=folder.name,
-        experiment=_experiment(folder),
-        manifest=manifest,
-        runs=read_table(_text(folder / "runs.csv"), safe(folder / "runs.csv")),
-        metrics=read_numbers(_text(folder / "metrics.csv"), safe(folder / "metrics.csv")),
-    )
+    runs = _of_file(read_table, folder / "runs.csv", safe(folder / "runs.csv"))
+    result = Result.__new__(Result)
+    parts = {"folder": folder, "name": folder.name, "experiment": _experiment(folder), "manifest": manifest}
+    result.__dict__.update(parts, runs=runs)
+    if not result.finished:
+        result.metrics  # noqa: B018 - nobody knows yet whether they are whole
+    return result
+
+
+def _numbers(folder: Path, only: Collection[str] | None = None) -> Columns:
+    place = folder / "metrics.csv"
+    return _of_file(read_numbers, place, safe(place), only)
 
 
 def damages(folder: Path) -> list[str]:
@@ -175,8 +212,14 @@ def _experiment(folder: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> str:
+    text: str = _of_file(Path.read_text, path, "utf-8")
+    return text
+
+
+def _of_file(reading: Callable[..., T], path: Path, *more: Any) -> T:
+    """What `reading` makes of a file; what the disk answers as a ResultError."""
     try:
-        return path.read_text(encoding="utf-8")
+        return reading(path, *more)
     except FileNotFoundError:
         raise ResultError(f"{safe(path)}: missing; the result is incomplete.") from None
     except UnicodeDecodeError:

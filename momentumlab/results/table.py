@@ -5,8 +5,11 @@ A number is written with the fewest digits that read back to the same bits of it
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,8 @@ from momentumlab.text import shown
 
 Column = npt.NDArray[Any]
 
+_ROWS_AT_ONCE = 4096
+_WHOLE_NUMBERS = {"run", "seed", "steps"}
 _COUNTS = ("run", "step")  # the columns of whole numbers in a table of numbers alone
 _LARGEST_COUNT = 2**53  # up to here every whole number is a float
 
@@ -50,53 +55,104 @@ def rows_text(columns: Mapping[str, Column], header: Sequence[str]) -> str:
     return "".join(",".join(row) + "\n" for row in zip(*map(texts, ordered), strict=True))
 
 
-def table_text(columns: Mapping[str, Sequence[Any]]) -> str:
+def table_text(columns: Mapping[str, Sequence[Any] | Column]) -> str:
     """A small table with words in it as CSV text with its header; numbers as in `texts`."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*([_cell(value) for value in values] for values in columns.values()), strict=True))
+    cells = (texts(values) if isinstance(values, np.ndarray) else map(_cell, values) for values in columns.values())
+    writer.writerows(zip(*cells, strict=True))
     return file.getvalue()
 
 
-def read_numbers(text: str, place: str) -> dict[str, Column]:
-    """The columns of a CSV text that holds numbers alone; `run` and `step` as whole numbers.
+def read_numbers(source: str | Path, place: str, only: Collection[str] | None = None) -> dict[str, Column]:
+    """The columns of a CSV text or file of numbers, `only` some of them if asked for; `run` and `step` whole numbers.
 
     A last line without its newline is still being written and is left out. Raises ResultError naming `place` and the
-    line.
+    line, and OSError or UnicodeDecodeError where the file cannot be read.
     """
-    whole = text[: text.rfind("\n") + 1]
-    header, _, body = whole.partition("\n")
-    names = header.split(",")
-    if not header or len(set(names)) != len(names):
-        raise ResultError(f"{place}:1: this is not the header of a metrics file: {shown(header)}")
-    try:
-        numbers = np.loadtxt(io.StringIO(body), delimiter=",", ndmin=2, comments=None) if body else None
-    except ValueError:
-        raise ResultError(_first_bad_line(body, len(names), place)) from None
-    if numbers is None:
-        numbers = np.empty((0, len(names)))
-    if numbers.shape[1] != len(names):
-        raise ResultError(f"{place}:2: {numbers.shape[1]} fields, expected {len(names)}.")
-    counts = [index for index, name in enumerate(names) if name in _COUNTS]
+    with closing(_whole_lines(source)) as lines:
+        header = next(lines, "").removesuffix("\n")
+        names = header.split(",")
+        if not header or len(set(names)) != len(names):
+            raise ResultError(f"{place}:1: this is not the header of a metrics file: {shown(header)}")
+        wanted = [index for index, name in enumerate(names) if only is None or name in only]
+        numbers = _numbers(lines, wanted, len(names), source, place)
+    counts = [index for index, column in enumerate(wanted) if names[column] in _COUNTS]
     if not _whole(numbers[:, counts]).all():
-        raise ResultError(_first_broken_count(body, names, place))
+        raise ResultError(_first_broken_count(source, names, place))
     return {
-        name: numbers[:, index].astype(np.int64) if index in counts else numbers[:, index]
-        for index, name in enumerate(names)
+        names[column]: numbers[:, index].astype(np.int64) if index in counts else numbers[:, index]
+        for index, column in enumerate(wanted)
     }
 
 
-def read_table(text: str, place: str) -> dict[str, Column]:
-    """The columns of a CSV text with words in it: a column of numbers where every cell is one."""
-    rows = list(csv.reader(io.StringIO(text)))
-    if not rows:
-        raise ResultError(f"{place}: the file is empty.")
-    header, body = rows[0], rows[1:]
-    for number, row in enumerate(body, start=2):
-        if len(row) != len(header):
-            raise ResultError(f"{place}:{number}: {len(row)} fields, expected {len(header)}.")
-    return {name: _column(name, [row[index] for row in body]) for index, name in enumerate(header)}
+def read_header(source: str | Path) -> list[str]:
+    """The names of the columns of a CSV text or file of numbers."""
+    with closing(_whole_lines(source)) as lines:
+        return next(lines, "").removesuffix("\n").split(",")
+
+
+def has_rows(source: str | Path) -> bool:
+    """Whether a CSV text or file has a whole line after its header."""
+    with closing(_whole_lines(source)) as lines:
+        return len(list(itertools.islice(lines, 2))) == 2
+
+
+def _numbers(lines: Iterator[str], wanted: list[int], fields: int, source: str | Path, place: str) -> Column:
+    """(row, wanted column)"""
+    first = next(lines, None)
+    if first is None:
+        return np.empty((0, len(wanted)))
+    if first.count(",") + 1 != fields:
+        raise ResultError(f"{place}:2: {first.count(',') + 1} fields, expected {fields}.")
+    some = wanted if len(wanted) < fields else None
+    try:
+        numbers: Column = np.loadtxt(
+            itertools.chain([first], lines), delimiter=",", ndmin=2, comments=None, usecols=some
+        )
+    except ValueError:
+        raise ResultError(_first_bad_line(source, fields, place)) from None
+    return numbers
+
+
+def _whole_lines(source: str | Path) -> Generator[str]:
+    with _opened(source) as file:
+        yield from (line for line in file if line.endswith("\n"))
+
+
+def read_table(source: str | Path, place: str, words: Collection[str] = ("status", "reason")) -> dict[str, Column]:
+    """The columns of a CSV text or file with words in it: a column of numbers where every cell is one.
+
+    Raises ResultError naming `place` and the line, and OSError or UnicodeDecodeError where the file cannot be read.
+    """
+    with _opened(source) as file:
+        reader = csv.reader(file)
+        header = next(reader, None)
+        if header is None:
+            raise ResultError(f"{place}: the file is empty.")
+        known: dict[str, str] = {}
+        blocks: list[list[Column]] = [[] for _ in header]
+        while rows := list(itertools.islice(reader, _ROWS_AT_ONCE)):
+            for number, row in enumerate(rows, start=2 + sum(map(len, blocks[0]))):
+                if len(row) != len(header):
+                    raise ResultError(f"{place}:{number}: {len(row)} fields, expected {len(header)}.")
+            for name, block, cells in zip(header, blocks, zip(*rows, strict=True), strict=True):
+                if name in words:  # each word once: many runs end alike
+                    block.append(np.array([known.setdefault(cell, cell) for cell in cells], dtype=object))
+                    continue
+                kind = int if name in _WHOLE_NUMBERS else float
+                try:
+                    block.append(np.array([kind(cell) for cell in cells]))
+                except ValueError:
+                    return read_table(source, place, {*words, name})
+    return {name: np.concatenate(block or [np.array([])]) for name, block in zip(header, blocks, strict=True)}
+
+
+@contextmanager
+def _opened(source: str | Path) -> Iterator[IO[str]]:
+    with io.StringIO(source) if isinstance(source, str) else source.open(encoding="utf-8") as file:
+        yield file
 
 
 def _cell(value: Any) -> str:
@@ -113,31 +169,21 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _column(name: str, cells: list[str]) -> Column:
-    whole = {"run", "seed", "steps"}
-    if name in {"status", "reason"}:
-        return np.array(cells, dtype=object)
-    try:
-        return np.array([int(cell) if name in whole else float(cell) for cell in cells])
-    except ValueError:
-        return np.array(cells, dtype=object)
-
-
 def _whole(numbers: Column) -> npt.NDArray[np.bool_]:
     whole: npt.NDArray[np.bool_] = (np.floor(numbers) == numbers) & (np.abs(numbers) <= _LARGEST_COUNT)
     return whole
 
 
-def _first_broken_count(body: str, names: Sequence[str], place: str) -> str:
-    for number, line in enumerate(body.splitlines(), start=2):
+def _first_broken_count(source: str | Path, names: Sequence[str], place: str) -> str:
+    for number, line in _body(source):
         for name, cell in zip(names, line.split(","), strict=False):
             if name in _COUNTS and cell and not _whole(np.array(float(cell))):
                 return f"{place}:{number}: {name}: got {shown(cell)}, must be a whole number"
     raise AssertionError("there is one, or nobody would have asked")
 
 
-def _first_bad_line(body: str, fields: int, place: str) -> str:
-    for number, line in enumerate(body.splitlines(), start=2):
+def _first_bad_line(source: str | Path, fields: int, place: str) -> str:
+    for number, line in _body(source):
         cells = line.split(",")
         if len(cells) != fields:
             return f"{place}:{number}: {len(cells)} fields, expected {fields}."
@@ -147,3 +193,9 @@ def _first_bad_line(body: str, fields: int, place: str) -> str:
             except ValueError:
                 return f"{place}:{number}: {shown(cell)} is not a number."
     return f"{place}: this is not a table of numbers."
+
+
+def _body(source: str | Path) -> Iterator[tuple[int, str]]:
+    """The lines after the header with their numbers."""
+    lines = ((number, line.removesuffix("\n")) for number, line in enumerate(_whole_lines(source), start=1))
+    return itertools.islice(lines, 1, None)

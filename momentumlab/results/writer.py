@@ -5,27 +5,27 @@ its row in runs.csv from the beginning: what is not trained yet is `interrupted`
 process die.
 """
 
-import io
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from momentumlab.errors import ResultError, SignalError
 from momentumlab.experiment import Grid
 from momentumlab.results.files import refused, sha256_of, write_whole
 from momentumlab.results.manifest import ended, manifest_text, new_manifest
+from momentumlab.results.outcomes import Outcomes
 from momentumlab.results.reader import is_finished
-from momentumlab.results.table import Column, joined, rows_text, table_text
+from momentumlab.results.rows import SECONDS_AT_ONCE, Rows
+from momentumlab.results.table import Column
 from momentumlab.text import safe
 
-_ROWS_AT_ONCE = 4096
-_SECONDS_AT_ONCE = 0.5
+_SELDOM = 20  # the table of all runs is written anew after so many times as long as it took
 
 
 class ResultWriter:
@@ -38,12 +38,9 @@ class ResultWriter:
         self.folder = folder
         self._grid = grid
         self._header = list(header)
-        self._evaluations = list(evaluations)
         self._lock = FileLock(folder / ".lock", timeout=0)
-        self._buffer: list[Mapping[str, Column]] = []
-        self._buffered = 0
         self._state = "running"
-        self._outcomes: dict[int, Any] = {}
+        self._outcomes = Outcomes(grid, evaluations)
 
     def __enter__(self) -> Self:
         try:
@@ -61,16 +58,16 @@ class ResultWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._state == "running" and hasattr(self, "_metrics"):
+            if self._state == "running" and hasattr(self, "_rows"):
                 stopped = isinstance(error, SignalError) or not isinstance(error, Exception)
                 self._state = "interrupted" if stopped else "failed"
                 # What the disk refused once it may refuse again: the first refusal is the one to be told.
                 with nullcontext() if stopped else suppress(ResultError):
                     self._close()
         finally:
-            if hasattr(self, "_metrics"):
+            if hasattr(self, "_rows"):
                 with suppress(OSError):
-                    self._metrics.close()
+                    self._rows.close()
             self._lock.release()
         if is_finished(self.folder):
             # Whoever comes next only reads it, so the lock has no more use.
@@ -80,55 +77,62 @@ class ResultWriter:
         """Lay the folder out: from here on it is a result that readers find, with no rows yet."""
         self._manifest = new_manifest(self._grid, command, checksums)
         write_whole(self.folder / "experiment.yaml", experiment_text)
+        path = self.folder / "metrics.csv"
         try:
-            self._metrics: IO[str] = (self.folder / "metrics.csv").open("w", encoding="utf-8", newline="")
-            self._metrics.write(",".join(self._header) + "\n")
-            self._metrics.flush()
+            file = path.open("wb")
+            file.write(f"{','.join(self._header)}\n".encode())
+            file.flush()
         except OSError as error:
-            raise refused(self.folder / "metrics.csv", error) from error
-        self._chunk_start = self._metrics.tell()
-        self._last_flush = self._last_table = time.monotonic()
+            raise refused(path, error) from error
+        self._rows = Rows(file, self._header, path)
         self._write_runs()
         self._write_manifest()
 
     def record(self, columns: Mapping[str, Column]) -> None:
         """Add rows to metrics.csv; they reach the file within about half a second."""
-        self._buffer.append(columns)
-        self._buffered += len(columns["run"])
-        if self._buffered >= _ROWS_AT_ONCE or time.monotonic() - self._last_flush > _SECONDS_AT_ONCE:
-            self._flush()
+        self._rows.record(columns)
 
     def close_chunk(self, outcomes: Mapping[int, Any]) -> None:
         """The runs of a chunk have come to their end: their rows and their outcomes stay."""
-        self._flush()
-        self._chunk_start = self._metrics.tell()
-        self._outcomes |= outcomes
-        # The whole table is written anew, so seldom enough that a sweep of many chunks does not notice.
-        if time.monotonic() - self._last_table > _SECONDS_AT_ONCE:
+        self._rows.close_chunk()
+        self._outcomes.note(outcomes)
+        if time.monotonic() > self._next_table:
             self._write_runs()
 
     def stop_chunk(self, outcomes: Mapping[int, Any]) -> None:
         """The runs of a chunk were stopped on their way: how far they had come stays to be read."""
-        self._outcomes |= outcomes
+        self._outcomes.note(outcomes)
 
     def abandon_chunk(self) -> None:
         """Take back the rows of the chunk that is being written."""
-        self._buffer, self._buffered = [], 0
-        self._metrics.truncate(self._chunk_start)
-        self._metrics.seek(self._chunk_start)
+        self._rows.abandon_chunk()
 
-    def finish(self, layouts: Mapping[int, Sequence[Any]]) -> None:
+    def spool(self) -> Rows:
+        """A place for the rows of chunks that another process trains: a file without a name, beside the result's."""
+        try:
+            file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - it is gone with the last process
+        except OSError as error:
+            raise refused(self.folder, error) from error
+        return Rows(file, self._header, self.folder / "metrics.csv")
+
+    def take_chunk(self, rows: Rows, outcomes: Mapping[int, Any]) -> None:
+        """A chunk has come to its end elsewhere: add its rows, out of a spool, and its outcomes."""
+        self._rows.take(rows)
+        self.close_chunk(outcomes)
+
+    def finish(self, layouts: Sequence[tuple[Sequence[int], Sequence[Any]]]) -> None:
         """Everything is trained: write the final parameters, the outcomes, and last the word `finished`.
 
-        `layouts` holds each run's parameters, with names and shapes.
+        `layouts` holds runs with their parameters, which have names and shapes.
         """
-        write_whole(self.folder / "parameters.npz", _parameters_file(self._outcomes, layouts))
+        path = self.folder / "parameters.npz"
+        write_whole(path, lambda file: self._outcomes.write_parameters(file, layouts))
         self._state = "finished"
         self._close()
 
     def _close(self) -> None:
-        self._flush()
-        self._metrics.close()
+        self._rows.flush()
+        self._rows.close()
         self._write_runs()
         present = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
         paths = {name: self.folder / name for name in present}
@@ -139,70 +143,13 @@ class ResultWriter:
         )
         self._write_manifest()
 
-    def _flush(self) -> None:
-        try:
-            self._metrics.write(rows_text(joined(self._buffer), self._header))
-            self._metrics.flush()
-        except OSError as error:
-            raise refused(self.folder / "metrics.csv", error) from error
-        self._buffer, self._buffered, self._last_flush = [], 0, time.monotonic()
-
     def _write_runs(self) -> None:
-        table = runs_table(self._grid, self._outcomes, self._evaluations)
-        write_whole(self.folder / "runs.csv", table_text(table))
-        self._last_table = time.monotonic()
+        # The whole table is written anew, so seldom enough that a sweep of many chunks does not notice.
+        start = time.monotonic()
+        pieces = self._outcomes.table()
+        write_whole(self.folder / "runs.csv", lambda file: file.writelines(text.encode() for text in pieces))
+        end = time.monotonic()
+        self._next_table = end + max(SECONDS_AT_ONCE, _SELDOM * (end - start))
 
     def _write_manifest(self) -> None:
         write_whole(self.folder / "manifest.json", manifest_text(self._manifest))
-
-
-def runs_table(grid: Grid, outcomes: Mapping[int, Any], evaluations: Sequence[str]) -> dict[str, list[Any]]:
-    """runs.csv as columns: one row a cell, what varies in it and what became of it.
-
-    A cell without an outcome is `interrupted`. γ and η as typed; a schedule's `value`.
-    """
-    table: dict[str, list[Any]] = {
-        "run": [cell.run for cell in grid.cells],
-        "gamma": [_typed(cell.experiment.optimizer.gamma) for cell in grid.cells],
-        "eta": [_typed(cell.experiment.optimizer.eta) for cell in grid.cells],
-        "seed": [cell.experiment.seed for cell in grid.cells],
-    }
-    for key in grid.columns:
-        table[key] = [cell.values.get(key, "") for cell in grid.cells]
-    ends = [outcomes.get(cell.run) for cell in grid.cells]
-    missing = float("nan")
-    table["status"] = ["interrupted" if end is None else end.status for end in ends]
-    table["reason"] = ["not trained yet" if end is None else end.reason for end in ends]
-    table["steps"] = [0 if end is None else end.steps for end in ends]
-    for name in ("loss_first", "loss_last", "loss_best"):
-        table[name] = [missing if end is None else getattr(end, name) for end in ends]
-    for name in evaluations:
-        table[name] = [missing if end is None else end.evaluation.get(name, missing) for end in ends]
-    return table
-
-
-def _typed(given: Any) -> Any:
-    return getattr(given, "value", given)
-
-
-def _parameters_file(outcomes: Mapping[int, Any], layouts: Mapping[int, Sequence[Any]]) -> bytes:
-    # (run, parameter), nan behind the end of a shorter run. Names and shapes are those of each run's own tensors:
-    # runs of one model share one layout, and `layout` says which each run has.
-    kinds = list(dict.fromkeys(tuple(layouts[run]) for run in sorted(outcomes)))
-    thetas = [outcomes[run].theta for run in sorted(outcomes)]
-    width = max(sum(parameter.size for parameter in kind) for kind in kinds)
-    dtype = np.result_type(*{theta.dtype for theta in thetas if theta is not None} or {np.dtype("f8")})
-    parameters = np.full((len(thetas), width), np.nan, dtype)
-    for row, theta in enumerate(thetas):
-        if theta is not None:
-            parameters[row, : len(theta)] = theta
-    arrays: dict[str, Any] = {"parameters": parameters}
-    if len(kinds) > 1:
-        arrays["layout"] = np.array([kinds.index(tuple(layouts[run])) for run in sorted(outcomes)])
-    for number, kind in enumerate(kinds):
-        suffix = f"_{number}" if len(kinds) > 1 else ""
-        arrays[f"names{suffix}"] = np.array([parameter.name for parameter in kind])
-        arrays[f"shapes{suffix}"] = np.array(["x".join(map(str, parameter.shape)) for parameter in kind])
-    file = io.BytesIO()
-    np.savez(file, **arrays)
-    return file.getvalue()

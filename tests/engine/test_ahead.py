@@ -13,12 +13,12 @@ from momentumlab.arrays import TorchArrays
 from momentumlab.engine import ahead as module
 from momentumlab.engine.ahead import Ahead
 from momentumlab.engine.loop import train
-from momentumlab.engine.measure import cosine, norm
+from momentumlab.engine.measure import norms_and_cosine
 from momentumlab.engine.plan import groups
 from momentumlab.engine.stack import RuleStack
 from momentumlab.experiment import expand, load
 from momentumlab.optimizers.updates import update_of
-from momentumlab.problems.models import ModelProblem
+from momentumlab.problems.models import Batch, ModelProblem
 from tests.engine.test_rules_in_stacks import FAR, RUNS
 
 # Three epochs of four batches, the last of them smaller; all data is evaluated after each.
@@ -186,17 +186,13 @@ def record(monkeypatch):
     """Every step is launched as a recording of the first of its batch size; gives the recordings."""
     recorders = []
 
-    def call(launch, x, y):
-        for place, part in zip(launch._places, (x, y), strict=True):
-            place.copy_(part[: len(place)])
-        if launch._graph is not None:
-            launch._graph.replay()
-            return
+    def recorded(launch):
         with Recorder() as launch._graph:  # which on the processor makes the step, too
-            launch._step(*launch._shown)
+            launch._step(launch._shown)
         recorders.append(launch._graph)
 
-    monkeypatch.setattr(module._Launch, "__call__", call)
+    monkeypatch.setattr(module._Launch, "_launch_beside", recorded)
+    monkeypatch.setattr(module._Launch, "_recordable", property(lambda launch: True, lambda *_: None), raising=False)
     # numpy is no kernel of a graph
     monkeypatch.setattr(TorchArrays, "dot", lambda arrays, one, other: torch.linalg.vecdot(one, other))
     return recorders
@@ -214,10 +210,10 @@ def test_where_nothing_can_be_recorded_steps_are_launched_one_by_one(monkeypatch
     monkeypatch.setattr(torch.cuda, "CUDAGraph", fails)
     launched = []
     x = torch.zeros(2, 3, 1)
-    launch = module._Launch(lambda *shown: launched.append(shown), x, x, recordable=True)
+    launch = module._Launch(lambda shown: launched.append(shown.x), Batch.of(x, x), recordable=True)
     for number in range(3):
-        launch(x + number, x)
-    assert [shown[0].sum().item() for shown in launched] == [12, 12, 12]  # the same place
+        launch(Batch.of(x + number, x))
+    assert [shown.sum().item() for shown in launched] == [12, 12, 12]  # the same place
 
 
 def fails():
@@ -234,6 +230,7 @@ def test_no_number_of_the_device_is_asked_for(problem, row):
     for group in plan:
         model = ModelProblem(experiment.model, experiment.loss, group.problem.dataset, settings)
         assert isinstance(replace(group, problem=model).stack(group.cells), Ahead)
+        assert model.stack_limit == 4096  # a small model's memory is not the limit
         stack = RuleStack(model, group.cells, update_of(group.experiment.optimizer), group.plan.steps)
         model.evaluate(stack.look(0).theta)
         stack.advance()
@@ -252,8 +249,7 @@ def test_norms_and_cosine_neither_overflow_nor_vanish(dtype):
     one = arrays.array([[3 * size, 4 * size, 0] for size in sizes for _ in sizes])
     other = arrays.array([[4 * size, 3 * size, -size] for _ in sizes for size in sizes])
     with np.errstate(all="ignore"):
-        norms = norm(one, arrays), norm(other, arrays)
-        expected = [*norms, cosine(one, other, norms, arrays)]
+        expected = norms_and_cosine(one.numpy(), other.numpy())
     for found, numbers in zip(module._norms_and_cosine(one, other), expected, strict=True):
         np.testing.assert_allclose(found, numbers, rtol=4 * limits.eps, atol=4 * limits.eps)
 

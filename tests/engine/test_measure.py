@@ -1,37 +1,50 @@
 import numpy as np
 import pytest
 
-from momentumlab.arrays import NumpyArrays, TorchArrays
-from momentumlab.engine.measure import cosine, distance, norm
-
-LIBRARIES = [NumpyArrays("float64"), TorchArrays("float64")]
+from momentumlab.engine.measure import distance, norm, norms_and_cosine
 
 
-def angle(one, other, arrays):
-    return cosine(one, other, (norm(one, arrays), norm(other, arrays)), arrays)
+def angle(one, other):
+    return norms_and_cosine(one, other)[2]
 
 
-@pytest.mark.parametrize("arrays", LIBRARIES, ids=["numpy", "torch"])
+@pytest.mark.parametrize("dimension", [2, 20])
 @pytest.mark.parametrize("scale", [1e-300, 1e-170, 1.0, 1e170, 1e300])
-def test_norm_and_cosine_neither_overflow_nor_vanish(arrays, scale):
-    one, other = arrays.array([[3.0, 4.0], [1.0, 0.0]]), arrays.array([[4.0, 3.0], [0.0, -2.0]])
+def test_norm_and_cosine_neither_overflow_nor_vanish(scale, dimension):
+    rest = np.zeros((2, dimension - 2))
+    one = np.hstack([[[3.0, 4.0], [1.0, 0.0]], rest]) * scale
+    other = np.hstack([[[4.0, 3.0], [0.0, -2.0]], rest]) * scale
     with np.errstate(all="ignore"):  # as in the loop
-        lengths, angles = norm(one * scale, arrays), angle(one * scale, other, arrays)
+        lengths, others, angles = norms_and_cosine(one, other)
+        np.testing.assert_array_equal(norm(one), lengths)
     np.testing.assert_allclose(lengths, [5 * scale, scale], rtol=4e-16)
+    np.testing.assert_allclose(others, [5 * scale, 2 * scale], rtol=4e-16)
     np.testing.assert_allclose(angles, [0.96, 0], rtol=4e-16)
 
 
-@pytest.mark.parametrize("arrays", LIBRARIES, ids=["numpy", "torch"])
-def test_the_cosine_with_zero_is_nan_and_a_vector_with_itself_has_one(arrays):
-    zero, vector = arrays.array([[0.0, 0.0]]), arrays.array([[0.1, 0.3]])
+def test_the_cosine_with_zero_is_nan_and_a_vector_with_itself_has_one():
+    zero, vector = np.array([[0.0, 0.0]]), np.array([[0.1, 0.3]])
     with np.errstate(invalid="ignore"):  # as in the loop
-        assert np.isnan(angle(zero, vector, arrays)).all()
-    assert angle(vector, vector, arrays)[0] == pytest.approx(1, abs=2e-16)
-    assert angle(vector, -vector, arrays)[0] >= -1
+        assert np.isnan(angle(zero, vector)).all()
+        assert norms_and_cosine(zero, vector)[0] == 0
+    assert angle(vector, vector)[0] == pytest.approx(1, abs=2e-16)
+    assert angle(vector, -vector)[0] >= -1
 
 
-@pytest.mark.parametrize("arrays", LIBRARIES, ids=["numpy", "torch"])
-def test_distance_is_to_the_nearest_of_the_minima(arrays):
-    theta = arrays.array([[0.0, 1.0], [5.0, 5.0], [9.0, 5.0]])
-    away = distance(theta, [(0.0, 0.0), (5.0, 5.0)], arrays)
-    np.testing.assert_array_equal(away, [1, 0, 4])
+@pytest.mark.parametrize("width", [2, 8, 9, 9_610, 25_000])
+def test_a_run_is_measured_the_same_alone_among_others_and_in_any_layout(width):
+    one, other = np.random.default_rng(0).standard_normal((2, 5, width)).astype(np.float32)
+    one[3] *= np.float32(1e-30)  # whose squares vanish
+    layouts = (one, other), (np.asfortranarray(one), np.asfortranarray(other)) if width <= 8 else (one, other)
+    with np.errstate(all="ignore"):  # as in the loop
+        together, by_parameter = (norms_and_cosine(*vectors) for vectors in layouts)
+        every = [norms_and_cosine(one[row : row + 1], other[row : row + 1]) for row in range(5)]
+    for row, alone in enumerate(every):
+        for numbers, again, single in zip(together, by_parameter, alone, strict=True):
+            assert numbers[row] == again[row] == single[0]
+            assert numbers.dtype == np.float32
+
+
+def test_distance_is_to_the_nearest_of_the_minima():
+    theta = np.array([[0.0, 1.0], [5.0, 5.0], [9.0, 5.0]])
+    np.testing.assert_array_equal(distance(theta, [(0.0, 0.0), (5.0, 5.0)]), [1, 0, 4])

@@ -339,6 +339,16 @@ def test_a_rule_from_a_file_is_the_built_in_of_the_same_formula_to_the_bit(write
         assert_same_bits(metrics, expected)
 
 
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_rule_may_keep_the_gradient_that_it_was_given(empty_folder, problem):
+    code = "def update(theta, gradient, memory, gamma, eta):\n    return theta - eta * (gradient + memory), gradient\n"
+    (empty_folder / "my_rule.py").write_text(code)
+    [(metrics, _)] = trained(problem_of(problem, "float64"), [{"kind": "file", "path": "my_rule.py", "eta": 1e-3}])
+    kept, shown = (metrics[name] for name in ("velocity_0", "gradient_0"))
+    np.testing.assert_array_equal(kept[1:], shown[:-1])  # the last gradient, and not the one that came after it
+    assert kept[1:].any()
+
+
 @pytest.mark.parametrize("verb", [momentumlab.run, functools.partial(momentumlab.sweep, gamma=[0, 0.9])])
 @pytest.mark.parametrize("allow", [[], ["other.py"], "my_rule.py.py"])
 def test_without_leave_no_code_is_run_and_nothing_is_written(write, verb, allow):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import momentumlab
 from momentumlab.engine import workers
 from momentumlab.problems.formulas import ObjectiveProblem
 from momentumlab.problems.models import ModelProblem
+from momentumlab.results.writer import ResultWriter
 
 NET = {
     "data": {"kind": "moons", "samples": 40},
@@ -61,6 +63,30 @@ def refuse_in(process, train):
         train(*arguments)
 
     return called
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_two_chunks_of_each_worker_are_under_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "WORTH", 0)
+    under_way, most = 0, []
+    submit, take = ProcessPoolExecutor.submit, ResultWriter.take_chunk
+
+    def submitted(self, *arguments):
+        nonlocal under_way
+        under_way += 1
+        most.append(under_way)
+        return submit(self, *arguments)
+
+    def taken(self, *arguments):
+        nonlocal under_way
+        under_way -= 1
+        take(self, *arguments)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", submitted)
+    monkeypatch.setattr(ResultWriter, "take_chunk", taken)
+    swept(tmp_path, "rosenbrock", seeds=range(9))
+    assert len(most) == 9
+    assert max(most) == 4
 
 
 @pytest.mark.usefixtures("small_chunks")

@@ -44,3 +44,13 @@ def test_the_sweep_that_is_written_makes_the_same_runs(
     again = expand(load(file))
     assert [cell.values for cell in again.cells] == [cell.values for cell in grid.cells]
     assert [cell.experiment.resolved() for cell in again.cells] == [cell.experiment.resolved() for cell in grid.cells]
+
+
+def test_an_axis_of_very_many_values_is_written_as_it_was_typed(tmp_path: Path) -> None:
+    experiment = load("rosenbrock")
+    grid = expand(experiment, eta="log:1e-6:1e-3:50000", seed="0..1")
+    text = repeated_by(experiment, grid)
+    assert "eta: log:1e-6:1e-3:50000\n" in text
+    file = tmp_path / "experiment.yaml"
+    file.write_text(text, encoding="utf-8")
+    assert expand(load(file)).axes == grid.axes

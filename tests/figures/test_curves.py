@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from momentumlab.errors import ConfigError
 from momentumlab.figures import draw, render, style
+from momentumlab.figures.thin import COLUMNS
 from tests.figures.simulated import cells, forces_result, line_result, objective_result
 
 FOUR = (0.0, 0.5, 0.9, 0.99)
@@ -198,7 +199,7 @@ def test_long_lines_are_thinned_and_keep_their_spikes() -> None:
 
     (line,) = curves(draw([dataclasses.replace(result, metrics=result.metrics | {"loss": spiked})], "curves"))
 
-    assert len(line.get_xdata()) <= 4002
+    assert len(line.get_xdata()) <= 2 * COLUMNS + 2
     assert (4_321, 3.0) in set(zip(line.get_xdata(), line.get_ydata(), strict=True))
 
 

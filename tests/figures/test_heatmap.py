@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
 from momentumlab.errors import ConfigError
-from momentumlab.figures import draw, render
+from momentumlab.figures import draw, heatmap, kinds_for, render, vast
 from tests.figures.simulated import cells, line_result, objective_result
 from tests.figures.test_curves import head
 
@@ -24,7 +24,8 @@ def values(figure: Figure, panel: int = 0) -> np.ndarray:
 def hatched(figure: Figure, hatch: str = "////") -> int:
     """How many cells are hatched."""
     patches = [patch for patch in figure.axes[0].patches if isinstance(patch, PathPatch) and patch.get_hatch() == hatch]
-    return sum(len(patch.get_path()) // 5 for patch in patches)
+    rectangles = [rectangle for patch in patches for rectangle in patch.get_path().vertices.reshape(-1, 5, 2)]
+    return sum(round(float(np.ptp(rectangle[:, 0]))) for rectangle in rectangles)  # each a cell high
 
 
 def legend_texts(figure: Figure) -> list[str]:
@@ -168,3 +169,23 @@ def test_diverged_cells_do_not_stretch_the_colours() -> None:
     figure = draw([result], "heatmap")
 
     assert figure.axes[0].collections[0].norm.vmax <= 10 * 50.5 * 1.001
+
+
+def test_a_vast_grid_is_drawn_from_its_outcomes_as_from_its_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = objective_result(QUADRATIC, cells(GAMMAS, ETAS, seeds=(0, 1)))
+    result.runs["status"][3] = "failed"
+    expected = draw([result], "heatmap")
+    monkeypatch.setattr(vast, "MOST_TRACES", 1)
+    monkeypatch.setattr(heatmap, "traces", lambda _: pytest.fail("there would be millions"))
+    assert kinds_for([result]) == ["heatmap"]
+    figure = draw([result], "heatmap")
+    np.testing.assert_array_equal(values(figure), values(expected))
+    assert hatched(figure) == hatched(expected) > 0
+    assert legend_texts(figure) == legend_texts(expected)
+    assert [text.get_text() for text in figure.texts] == [text.get_text() for text in expected.texts]
+    assert figure.axes[-1].get_ylim() == expected.axes[-1].get_ylim()
+
+
+def test_of_a_vast_result_without_two_numbers_nothing_is_drawn_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vast, "MOST_TRACES", 1)
+    assert kinds_for([objective_result(QUADRATIC, cells(GAMMAS), 3)]) == []

@@ -2,10 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 
-from momentumlab.figures.series import Limits, Series, limits, rough, series, thinned, visible
+from momentumlab.figures.series import Limits, Series, coincide, limits, rough, series, visible
 from momentumlab.figures.traces import Family, families, traces
 from tests.figures.simulated import cells, line_result
 
@@ -14,16 +12,6 @@ NOBODY = Family("", {}, ())
 
 def line(y: list[float], *, broken: bool = False) -> Series:
     return Series(NOBODY, np.arange(len(y), dtype=float), np.array(y), None, None, broken)
-
-
-@given(some.lists(some.floats(-1e9, 1e9), min_size=1, max_size=400), some.integers(4, 50))
-def test_thinning_keeps_ends_extremes_and_order(values: list[float], points: int) -> None:
-    x, y = thinned(np.arange(len(values), dtype=float), np.array(values), points=points)
-
-    assert len(x) <= max(points + 2, 4)
-    assert (np.diff(x) > 0).all()
-    assert (y[0], y[-1]) == (values[0], values[-1])
-    assert (y.min(), y.max()) == (min(values), max(values))
 
 
 def test_a_median_goes_on_while_half_of_the_seeds_do() -> None:
@@ -105,3 +93,15 @@ def test_roughness_is_the_way_up_and_down() -> None:
 
     assert rough(line([0.0, 1.0] * 6), reach)
     assert not rough(line(np.linspace(0, 1, 50).tolist()), reach)
+
+
+def test_long_lines_on_each_other_coincide_whichever_of_their_rows_were_kept() -> None:
+    reach = Limits(0.0, 1.0, False, (None, None))
+    one = line(np.linspace(0.2, 0.8, 100).tolist())
+    same = Series(NOBODY, one.x[::3], one.y[::3], None, None, False)
+    spike = Series(NOBODY, one.x, one.y + np.eye(100)[50] * 0.1, None, None, False)
+
+    assert one.x[-1] == same.x[-1]
+    assert coincide(one, same, reach)
+    assert not coincide(one, spike, reach)
+    assert not coincide(same, spike, reach)

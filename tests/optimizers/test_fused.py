@@ -8,8 +8,9 @@ from momentumlab.engine.plan import groups
 from momentumlab.engine.stack import RuleStack
 from momentumlab.experiment import expand, load
 from momentumlab.optimizers import fused as module
-from momentumlab.optimizers.fused import MANY, fused
+from momentumlab.optimizers.fused import MANY, OnePass, fused
 from momentumlab.optimizers.rules import RULES
+from momentumlab.problems.denormals import denormals_as_zero
 
 WIDE = 1003  # no multiple of what a processor adds at once
 UPDATES = 30
@@ -67,6 +68,14 @@ def test_momentum_and_nesterov_without_inertia_are_gradient_descent_to_the_bit()
             assert torch.equal(one, other)
 
 
+def test_no_inertia_is_taken_for_none_where_denormal_numbers_are_zero():
+    rule = fused(RULES["momentum"], True)
+    with denormals_as_zero():  # as where models are trained
+        _, buffer = rule.update(torch.ones(1, 9), torch.ones(1, 9), torch.full((1, 9), 7.0),
+                                gamma=torch.zeros(1, 1), eta=torch.ones(1, 1))  # fmt: skip
+    assert torch.equal(buffer, torch.ones(1, 9))
+
+
 def test_what_has_no_single_pass_stays_the_rule(monkeypatch):
     assert fused(RULES["aggmo"], True) is RULES["aggmo"]
     assert fused(RULES["momentum"], False) is RULES["momentum"]  # v = η·b holds while η is constant
@@ -87,10 +96,10 @@ def stack_of(hidden, **train):
 
 
 def test_it_is_chosen_for_models_of_very_many_parameters_and_trains_them_as_the_rule_does(monkeypatch):
-    small, _ = stack_of(16)
+    small, _ = stack_of(16)  # 1,210 parameters
     assert small.update.rule is RULES["momentum"]
     large, problem = stack_of(MANY // 75 + 1)  # 64 inputs, 10 classes, a bias each
-    assert large.update.rule.update is module.fused_momentum
+    assert isinstance(large.update.rule.update, OnePass)
     monkeypatch.setattr(module, "MANY", 10**9)
     readable, _ = stack_of(MANY // 75 + 1)
     for stack in (large, readable):

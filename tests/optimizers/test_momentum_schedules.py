@@ -8,7 +8,7 @@ from torch.optim import lr_scheduler
 
 import momentumlab
 from momentumlab.optimizers.rules import RULES
-from tests.optimizers.test_momentum import FORMS, assert_same_bits, follow_the_rule, parameters, train
+from tests.optimizers.test_momentum import FORMS, assert_same_bits, follow_the_rule, parameters, torchs, train
 
 STEPS = 30
 SCHEDULERS = {
@@ -58,7 +58,7 @@ def follow(optimizer, scheduler, tensors, steps, start=0):
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_the_torch_form_follows_a_schedule_as_sgd_does_to_the_bit(name, nesterov, lr):
     runs = []
-    for made in (momentumlab.Momentum, torch.optim.SGD):
+    for made in (momentumlab.Momentum, torchs):
         tensors = parameters()
         optimizer = made(tensors, lr=copy.deepcopy(lr), momentum=0.9, nesterov=nesterov)
         runs.append(follow(optimizer, SCHEDULERS[name](optimizer), tensors, STEPS))

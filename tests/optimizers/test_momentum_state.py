@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import momentumlab
-from tests.optimizers.test_momentum import FORMS, OPTIONS, assert_same_bits, falling, parameters, train
+from tests.optimizers.test_momentum import FORMS, OPTIONS, assert_same_bits, falling, parameters, torchs, train
 
 MOMENTUM = [options for options in OPTIONS if "momentum" in options]
 
@@ -84,15 +84,15 @@ def test_a_copy_can_be_saved_and_copied_as_the_first(way):
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_a_checkpoint_of_torchs_goes_on_here_to_the_same_iterates_and_back(options):
     undisturbed, theirs = parameters(), parameters()
-    reference = train(torch.optim.SGD(undisturbed, lr=0.1, **options), undisturbed, lr=falling)
-    torchs = torch.optim.SGD(theirs, lr=0.1, **options)
-    train(torchs, theirs, 8, lr=falling)
-    ours = momentumlab.Momentum(theirs, lr=0.5)
-    ours.load_state_dict(torchs.state_dict())
+    reference = train(torchs(undisturbed, **options), undisturbed, lr=falling)
+    sent = torchs(theirs, **options)
+    train(sent, theirs, 8, lr=falling)
+    ours = momentumlab.Momentum([{"params": group["params"]} for group in sent.param_groups], lr=0.5)
+    ours.load_state_dict(sent.state_dict())
     train(ours, theirs, 12, start=8, lr=falling)
-    torchs = torch.optim.SGD(theirs, lr=0.7)
-    torchs.load_state_dict(ours.state_dict())
-    assert_same_bits(train(torchs, theirs, 10, start=20, lr=falling), reference)
+    back = torchs(theirs, lr=0.7)
+    back.load_state_dict(ours.state_dict())
+    assert_same_bits(train(back, theirs, 10, start=20, lr=falling), reference)
 
 
 @pytest.mark.parametrize("options", MOMENTUM, ids=str)
@@ -129,9 +129,9 @@ def test_a_classical_velocity_is_written_as_v_over_lr_and_a_buffer_read_as_lr_ti
     memory = classical.state_dict()["state"][0]
     assert torch.equal(memory["velocity"], torch.full((2,), 0.25))
     assert torch.equal(memory["momentum_buffer"], torch.ones(2))
-    torchs = torch.optim.SGD([tensor], lr=0.25, momentum=0.5)
-    torchs.load_state_dict({"state": {0: {"momentum_buffer": torch.ones(2)}}, **groups_of(torchs)})
-    classical.load_state_dict(torchs.state_dict())
+    sgd = torch.optim.SGD([tensor], lr=0.25, momentum=0.5)
+    sgd.load_state_dict({"state": {0: {"momentum_buffer": torch.ones(2)}}, **groups_of(sgd)})
+    classical.load_state_dict(sgd.state_dict())
     tensor.grad = torch.zeros(2)
     classical.step()
     assert torch.equal(classical.state[tensor]["velocity"], torch.full((2,), 0.125))
@@ -169,15 +169,15 @@ def test_a_velocity_saved_while_lr_is_zero_is_kept_here_though_torch_can_have_no
 @pytest.mark.parametrize("form", FORMS)
 def test_options_that_only_torch_knows_are_kept_for_the_way_back(form):
     tensors = [tensor for tensor in parameters() if tensor.numel()]
-    torchs = torch.optim.SGD(tensors, lr=0.1, momentum=0.9, fused=True)
-    train(torchs, tensors, 3)
+    sgd = torch.optim.SGD(tensors, lr=0.1, momentum=0.9, fused=True)
+    train(sgd, tensors, 3)
     ours = momentumlab.Momentum(tensors, lr=0.5, form=form)
-    ours.load_state_dict(torchs.state_dict())
+    ours.load_state_dict(sgd.state_dict())
     assert ours.param_groups[0]["form"] == form
     train(ours, tensors, 3)
     back = torch.optim.SGD(tensors, lr=0.5)
     back.load_state_dict(ours.state_dict())
-    sent, returned = groups_of(torchs)["param_groups"][0], groups_of(back)["param_groups"][0]
+    sent, returned = groups_of(sgd)["param_groups"][0], groups_of(back)["param_groups"][0]
     assert returned == sent | {"form": form}
     assert returned["fused"] is True
     train(back, tensors, 3)
@@ -212,17 +212,17 @@ def test_a_buffer_of_none_as_old_checkpoints_have_it_is_no_buffer(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_sparse_buffer_of_torchs_is_made_dense(form):
     theirs, ours = (torch.nn.Parameter(torch.ones(3, 2, dtype=torch.float64)) for _ in range(2))
-    torchs = torch.optim.SGD([theirs], lr=0.1, momentum=0.9)
+    sgd = torch.optim.SGD([theirs], lr=0.1, momentum=0.9)
     optimizer = momentumlab.Momentum([ours], lr=0.1, momentum=0.9, form=form)
     with torch.sparse.check_sparse_tensor_invariants():
         push = torch.sparse_coo_tensor(torch.tensor([[2]]), torch.ones(1, 2, dtype=torch.float64), (3, 2))
         theirs.grad = push
-        torchs.step()
+        sgd.step()
         ours.data.copy_(theirs)
-        optimizer.load_state_dict(torchs.state_dict())
+        optimizer.load_state_dict(sgd.state_dict())
         for _ in range(5):
             theirs.grad = ours.grad = push
-            torchs.step()
+            sgd.step()
             optimizer.step()
     torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
 

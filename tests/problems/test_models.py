@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from momentumlab.problems import models
 from momentumlab.problems.data import Dataset
-from momentumlab.problems.models import ACTIVATIONS, ModelProblem
+from momentumlab.problems.layers import ACTIVATIONS
+from momentumlab.problems.models import ModelProblem
 
 SHAPES = [
     # sizes, loss, batch, samples: the article's, real ones, and every shape with a 1 in it
@@ -80,6 +82,25 @@ def test_a_runs_bits_are_the_same_alone_and_in_any_stack(shape, same_seed, dtype
             assert torch.equal(values, evaluation[name][rows])
 
 
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("same_seed", [True, False])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_arrays_that_are_used_again_keep_nothing_of_what_was_computed_before(shape, same_seed, activation):
+    model = problem(*shape, dtype="float32", activation=activation)
+    seeds = [3, 3] if same_seed else [3, 4]
+    theta, feed = model.start([0, 1]), model.feed(seeds)
+    losses, expected_losses = [], []
+    last = model.steps_per_epoch - 1  # a smaller batch
+    for step in (0, last, last + 1, 2 * last + 1, 0):
+        loss, gradient = feed.loss_and_gradient(theta, step)
+        expected_loss, expected = model.feed(seeds).loss_and_gradient(theta, step)
+        assert torch.equal(gradient, expected)
+        losses.append(loss)
+        expected_losses.append(expected_loss)
+        model.evaluate(theta)
+    assert torch.equal(torch.stack(losses), torch.stack(expected_losses))  # a loss is not overwritten
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_models_start_as_torchs_layers_do(dtype):
     model = problem((64, 32, 16, 10), "cross_entropy", 64, 100, dtype=dtype)
@@ -106,6 +127,26 @@ def test_the_order_of_minibatches_is_a_function_of_seed_and_epoch():
     assert torch.equal(straight[1][0], among_others.batch(2)[0][1])
     assert not torch.equal(model.feed([5]).batch(0)[0], model.feed([6]).batch(0)[0])
     assert not torch.equal(model.feed([5]).batch(0)[0], model.feed([5]).batch(4)[0])
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_the_evaluated_loss_is_that_of_all_data(shape):
+    model = problem(*shape)
+    theta = model.start([0, 1])
+    expected = [by_autograd(model, row, model.x, model.y)[0] for row in theta]
+    torch.testing.assert_close(model.evaluate(theta)["train_loss"], torch.stack(expected), rtol=1e-13, atol=0)
+
+
+def test_data_is_evaluated_in_parts_that_a_stack_of_any_size_cuts_alike(monkeypatch):
+    shape = ((64, 32, 16, 10), "cross_entropy", 17, 1000)
+    theta = problem(*shape).start(range(5))
+    whole = problem(*shape).evaluate(theta)
+    monkeypatch.setattr(models, "_CACHED", models._CACHED._replace(part=2**18, block=2**16))
+    model = problem(*shape)
+    cut = model.evaluate(theta)
+    for name, values in cut.items():
+        torch.testing.assert_close(values, whole[name], rtol=1e-13, atol=0)
+        assert torch.equal(torch.cat([model.evaluate(row[None])[name] for row in theta]), values)
 
 
 def test_evaluation_is_the_loss_and_the_share_of_right_answers_over_all_data():

@@ -119,3 +119,34 @@ def test_a_link_to_a_result_is_not_followed(copy, tmp_path):
     (other / "link").symlink_to(copy, target_is_directory=True)
     with pytest.raises(ConfigError, match="no result"):
         find([other])
+
+
+def test_the_metrics_of_a_finished_result_are_read_when_they_are_asked_for(copy, monkeypatch):
+    from momentumlab.results import reader
+
+    read, asked = reader.read_numbers, []
+
+    def noted(path, place, only=None):
+        asked.append(only)
+        return read(path, place, only)
+
+    monkeypatch.setattr(reader, "read_numbers", noted)
+    result = load(copy)
+    assert result.recorded
+    assert result.measured[:3] == ["run", "step", "loss"]
+    assert asked == []
+    some = result.some("step", "theta_1", "no such column")
+    assert list(some) == ["step", "theta_1"]
+    whole = result.metrics
+    assert whole is result.metrics
+    assert asked == [("step", "theta_1", "no such column"), None]
+    assert list(whole) == result.measured
+    assert [some[name].tolist() for name in some] == [whole[name].tolist() for name in some]
+    assert result.some("step") is whole
+
+
+def test_the_metrics_of_an_unfinished_result_are_read_at_once(copy):
+    unfinished(copy)
+    (copy / "metrics.csv").write_text("run,step\n0,0\n0,x\n")
+    with pytest.raises(ResultError, match=r"metrics.csv:3: 'x' is not a number"):
+        load(copy)

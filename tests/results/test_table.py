@@ -69,3 +69,16 @@ def test_words_and_numbers_of_a_small_table_come_back():
     assert back["status"].tolist() == ["finished", 'a "b", c']
     with pytest.raises(ResultError, match=r"runs\.csv:2: 1 fields, expected 2"):
         read_table("run,status\n0\n", "runs.csv")
+
+
+def test_a_table_read_in_parts_is_the_table(monkeypatch):
+    rows = [f"{run},{run / 8},{'' if run == 5 else run},finished" for run in range(9)]
+    text = "\n".join(["run,gamma,varied,status", *rows, ""])
+    whole = read_table(text, "runs.csv")
+    monkeypatch.setattr("momentumlab.results.table._ROWS_AT_ONCE", 2)
+    parts = read_table(text, "runs.csv")
+    assert {name: values.dtype for name, values in parts.items()} == {name: whole[name].dtype for name in whole}
+    assert [values.tolist() for values in parts.values()] == [values.tolist() for values in whole.values()]
+    assert parts["varied"].tolist()[4:7] == ["4", "", "6"]  # words throughout, though the first are numbers
+    with pytest.raises(ResultError, match=r"runs\.csv:9: 1 fields, expected 4"):
+        read_table(text.replace("7,0.875,7,finished", "7"), "runs.csv")
