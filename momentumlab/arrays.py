@@ -153,7 +153,8 @@ class TorchArrays:
 
     def array(self, values: npt.ArrayLike) -> Array:
         # Through numpy's own rounding to the dtype: the same numbers as in a numpy stack.
-        return self.module.from_numpy(np.array(values, self.dtype)).to(self.device)
+        # To an accelerator without waiting for it: what is on its way is a copy that the driver has made.
+        return self.module.from_numpy(np.array(values, self.dtype)).to(self.device, non_blocking=True)
 
     def numpy(self, array: Array) -> npt.NDArray[Any]:
         numbers: npt.NDArray[Any] = array.numpy(force=True)
@@ -173,7 +174,12 @@ class TorchArrays:
         return self.numpy(array.isfinite().all(-1))
 
     def rows(self, array: Array, runs: npt.NDArray[np.intp]) -> Array:
-        return array[self.module.from_numpy(runs).to(self.device)]
+        return array[self.module.from_numpy(runs).to(array.device, non_blocking=True)]
+
+
+def on_accelerator(arrays: Arrays) -> bool:
+    """Whether the arrays lie on a device beside the processor, such as a GPU."""
+    return isinstance(arrays, TorchArrays) and arrays.device.type != "cpu"
 
 
 def _finite(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

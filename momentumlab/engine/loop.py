@@ -19,6 +19,11 @@ TOO_FAR = 1e12
 Mask = npt.NDArray[np.bool_]
 
 
+def bound(first: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """(run,): up to which J a run has not diverged, from its J₀."""
+    return np.minimum(TOO_FAR * np.maximum(1.0, np.abs(first.astype(np.float64))), np.finfo(np.float64).max)
+
+
 @dataclass(frozen=True)
 class Plan:
     """How long to train, and which rows to write."""
@@ -112,11 +117,10 @@ class _Ledger:
             return np.ones(len(self._runs), np.bool_)
         loss = arrays.numpy(look.loss)
         if not self._losses:
-            first = loss.astype(np.float64)
-            bound = np.minimum(TOO_FAR * np.maximum(1.0, np.abs(first)), np.finfo(np.float64).max)
-            self._losses = {"first": loss, "best": loss, "bound": bound}
+            self._losses = {"first": loss, "best": loss, "bound": bound(loss)}
         self._losses |= {"last": loss, "best": np.fmin(self._losses["best"], loss)}
-        healthy: Mask = (loss <= self._losses["bound"]) & arrays.finite(look.theta)  # nan is within no bound
+        finite = arrays.finite(look.theta) if look.measured is None else look.measured.finite
+        healthy: Mask = (loss <= self._losses["bound"]) & finite  # nan is within no bound
         return healthy
 
     def note(self, evaluation: Columns) -> None:
@@ -125,9 +129,10 @@ class _Ledger:
 
     def close(self, ends: Mask, healthy: Mask, look: Look, arrays: Arrays) -> None:
         """Write down the outcome of the rows that end here and go on with the others."""
-        theta = arrays.numpy(look.theta).copy(order="C")
-        self._write("finished", "", ends & healthy, theta)
-        self._write("diverged", None, ends & ~healthy, theta)
+        for status, reason, which in (("finished", "", ends & healthy), ("diverged", None, ends & ~healthy)):
+            if which.any():
+                theta = arrays.numpy(arrays.rows(look.theta, np.flatnonzero(which)))  # theirs alone: it is kept
+                self._write(status, reason, which, np.ascontiguousarray(theta))
         stays = ~ends
         self._runs = self._runs[stays]
         self._losses = {name: losses[stays] for name, losses in self._losses.items()}
@@ -136,11 +141,11 @@ class _Ledger:
     def _write(self, status: str, reason: str | None, which: Mask, theta: npt.NDArray[Any] | None = None) -> None:
         rows = np.flatnonzero(which)
         known = {f"loss_{name}": self._losses[name] for name in ("first", "last", "best") if self._losses}
-        for row, run in zip(rows.tolist(), self._runs[rows].tolist(), strict=True):
+        for place, (row, run) in enumerate(zip(rows.tolist(), self._runs[rows].tolist(), strict=True)):
             losses = {name: values[row] for name, values in known.items()}
             evaluation = {name: values[row] for name, values in self._evaluation.items()}
             outcome = Outcome(status, reason or "", self._step, evaluation=evaluation, **losses)
-            outcome.theta = None if theta is None else theta[row]
+            outcome.theta = None if theta is None else theta[place]
             if reason is None:
                 outcome.reason = _reason(outcome.loss_last, self._step)
             self.outcomes[run] = outcome

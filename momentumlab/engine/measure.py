@@ -27,15 +27,19 @@ def measure(look: Look, arrays: Arrays, minima: Sequence[Sequence[float]], vecto
 
     Columns that never apply (no landscape, no known minimum) are absent.
     """
-    gradient, velocity = arrays.numpy(look.gradient), arrays.numpy(look.velocity)
     columns: Columns = {} if look.loss is None else {"loss": arrays.numpy(look.loss).copy()}
-    columns |= zip(("gradient_norm", "velocity_norm", "cosine"), norms_and_cosine(gradient, velocity), strict=True)
+    gradient, velocity = look.gradient, look.velocity
+    if look.measured is None:
+        norms = norms_and_cosine(arrays.numpy(gradient), arrays.numpy(velocity))
+    else:
+        norms = look.measured[1:]
+    columns |= zip(("gradient_norm", "velocity_norm", "cosine"), norms, strict=True)
     if minima:
         columns["distance"] = distance(arrays.numpy(look.theta), minima)
     columns |= {"gamma": look.gamma, "eta": look.eta}
     if vectors:
-        for name, vector in (("theta", arrays.numpy(look.theta)), ("gradient", gradient), ("velocity", velocity)):
-            columns |= {f"{name}_{index}": numbers for index, numbers in enumerate(vector.T.copy())}
+        for name, vector in (("theta", look.theta), ("gradient", gradient), ("velocity", velocity)):
+            columns |= {f"{name}_{index}": numbers for index, numbers in enumerate(arrays.numpy(vector).T.copy())}
     return columns
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from momentumlab.arrays import on_accelerator
 from momentumlab.engine.loop import Plan
 from momentumlab.engine.stack import RuleStack, Stack
 from momentumlab.errors import ConfigError
@@ -46,7 +47,12 @@ class Group:
         """A stack of these cells at their start."""
         if self.experiment.optimizer.backend == "scratch":
             update = update_of(self.experiment.optimizer)
-            return RuleStack(self.problem, cells, update, self.plan.steps)
+            stack = RuleStack(self.problem, cells, update, self.plan.steps)
+            if not on_accelerator(stack.arrays):
+                return stack
+            from momentumlab.engine.ahead import Ahead  # loads torch
+
+            return Ahead(stack, self.plan)
         from momentumlab.engine.torch_run import TorchRun  # loads torch.optim, which no scratch run needs
 
         return TorchRun(self.problem, cells[0], self.plan.steps)

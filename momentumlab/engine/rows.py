@@ -39,7 +39,7 @@ class Rows:
 
     def add(self, look: Look, step: int, evaluation: Columns) -> None:
         """A row for every run of the stack."""
-        if evaluation or look.theta.shape[0] * look.theta.shape[1] > _SMALL:
+        if evaluation or look.measured is not None or look.theta.shape[0] * look.theta.shape[1] > _SMALL:
             self.flush()
             self._record(self._columns(look, self._stack.runs, np.full(len(self._stack.runs), step)) | evaluation)
             return

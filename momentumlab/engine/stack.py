@@ -6,7 +6,7 @@ Every array has a leading axis `run`, and γ and η are columns of it. A single 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,21 @@ from momentumlab.optimizers.updates import changes_by_run, setting
 from momentumlab.problems.problem import Problem
 
 
+class Measured(NamedTuple):
+    """What a stack has measured itself, where its vectors lie too far away to be fetched; each (run,)."""
+
+    finite: npt.NDArray[np.bool_]  # whether all of θ is
+    gradient_norm: npt.NDArray[Any]
+    velocity_norm: npt.NDArray[Any]
+    cosine: npt.NDArray[Any]
+
+
 @dataclass(frozen=True)
 class Look:
-    """What a stack sees before an update: row k of the records, θ after k updates."""
+    """What a stack sees before an update: row k of the records, θ after k updates.
+
+    Where it is `measured` already, a vector that nobody will ask for is None.
+    """
 
     loss: Array | None  # (run,), J(θ_k) on the batch that the next update uses; None without a landscape
     gradient: Array  # (run, parameter), ∇J there
@@ -30,6 +42,7 @@ class Look:
     compute_velocity: Callable[[], Array]  # many rows are judged and not recorded: they need none
     gamma: npt.NDArray[np.float64]  # (run,), of the next update
     eta: npt.NDArray[np.float64]  # (run,)
+    measured: Measured | None = None
 
     @property
     def velocity(self) -> Array:
@@ -84,18 +97,30 @@ class Rates:
     def at(self, step: int) -> None:
         """Set `values` and `column` to what the update after `step` updates uses."""
         if not self.constant:
-            self.values = np.array([schedule(step) for schedule in self._schedules], np.float64)[self._of_run]
+            self.values = self.values_at(step)
             self.column = self._in_stack()
 
-    def _in_stack(self) -> Array:
-        column = self._arrays.column(self.values)
-        return column if self._width == 1 else self._arrays.repeated(column, self._width)
+    def values_at(self, step: int) -> npt.NDArray[np.float64]:
+        """(run,): what the update after `step` updates uses."""
+        if self.constant:
+            return self.values
+        return np.array([schedule(step) for schedule in self._schedules], np.float64)[self._of_run]
+
+    def values_over(self, steps: Sequence[int]) -> npt.NDArray[np.float64]:
+        """(step, run): the same of several steps."""
+        if self.constant:
+            return np.broadcast_to(self.values, (len(steps), len(self.values)))
+        return np.stack([self.values_at(step) for step in steps])
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with these rows alone."""
         if not self.constant:
             self._of_run = self._of_run[rows]
         self.values, self.column = self.values[rows], self._arrays.rows(self.column, rows)
+
+    def _in_stack(self) -> Array:
+        column = self._arrays.column(self.values)
+        return column if self._width == 1 else self._arrays.repeated(column, self._width)
 
 
 class Hyperparameters:
@@ -121,26 +146,27 @@ class Hyperparameters:
             name: rates(_settings(cells, name)) for name in update.hyperparameters if name not in ("gamma", "eta")
         }
         self._by_name = {"gamma": self.gamma, "eta": self.eta} | others
-        self._changing = [rates for rates in self._all if not rates.constant]
+        self.changing = [rates for rates in self._all if not rates.constant]
         self.columns: dict[str, Any] = {}  # (run, 1) of each name, as `at` gave them last; a list of them for a list
         self.at(0)
-        self._read()
+        self.read()
 
     def at(self, step: int) -> dict[str, Any]:
         """The `columns` that the update after `step` updates uses."""
-        for rates in self._changing:
+        for rates in self.changing:
             rates.at(step)
-        if self._changing:
-            self._read()
+        if self.changing:
+            self.read()
         return self.columns
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with these rows alone."""
         for rates in self._all:
             rates.keep(rows)
-        self._read()
+        self.read()
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Set `columns` to the columns of the rates."""
         self.columns = {name: _column(rates) for name, rates in self._by_name.items()}
 
 
@@ -164,49 +190,49 @@ class RuleStack:
     def __init__(self, problem: Problem, cells: Sequence[Cell], update: Update, steps: int) -> None:
         self.arrays = problem.arrays
         self.runs = np.array(column(cells, "run"))
-        self._problem = problem
+        self.problem = problem
         self._seeds = column(cells, "seed")
-        self._hyperparameters = Hyperparameters(update, cells, steps, problem)
-        self._update = update = _quickest(update, problem, eta_is_constant=self._hyperparameters.eta.constant)
-        self._feed = problem.feed(self._seeds)
+        self.hyperparameters = Hyperparameters(update, cells, steps, problem)
+        self.update = update = _quickest(update, problem, eta_is_constant=self.hyperparameters.eta.constant)
+        self.feed = problem.feed(self._seeds)
         theta = problem.start(self._seeds)
-        self._given = self._hyperparameters.columns
-        self._now = Moment(
+        self.given = self.hyperparameters.columns
+        self.now = Moment(
             theta=theta,
             gradient=None,
-            memory=update.rule.at_rest(theta, self._given),
+            memory=update.rule.at_rest(theta, self.given),
             velocity=theta - theta,
             at_rest=self.arrays.column(np.ones(len(cells))) > 0,
-            eta_before=self._hyperparameters.eta.column,
+            eta_before=self.hyperparameters.eta.column,
             loss=None,
             loss_before=None,
         )
         self._resting = True
 
     def look(self, step: int) -> Look:
-        now, gamma, eta = self._now, self._hyperparameters.gamma, self._hyperparameters.eta
-        velocity = partial(self._update.rule.velocity, now.memory, self._given)  # of the update that led here
-        if self._update.restart:
+        now, gamma, eta = self.now, self.hyperparameters.gamma, self.hyperparameters.eta
+        velocity = partial(self.update.rule.velocity, now.memory, self.given)  # of the update that led here
+        if self.update.restart:
             now.velocity = velocity()
         now.eta_before = eta.column
-        loss, now.gradient = self._feed.loss_and_gradient(now.theta, step)
+        loss, now.gradient = self.feed.loss_and_gradient(now.theta, step)
         now.loss, now.loss_before = loss, now.loss if step else loss
-        self._given = self._hyperparameters.at(step)
+        self.given = self.hyperparameters.at(step)
         return Look(now.loss, now.gradient, now.theta, velocity, gamma.values, eta.values)
 
     def advance(self) -> None:
-        now = self._now
-        now.theta, now.memory = self._update(now, self._given, self.arrays)
+        now = self.now
+        now.theta, now.memory = self.update(now, self.given, self.arrays)
         if self._resting:
             self._resting, now.at_rest = False, now.at_rest & False
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         self.runs = self.runs[rows]
         self._seeds = [self._seeds[row] for row in rows]
-        self._hyperparameters.keep(rows)
-        self._given = self._hyperparameters.columns
-        self._now = self._now.of(rows, self.arrays)
-        self._feed = self._problem.feed(self._seeds)
+        self.hyperparameters.keep(rows)
+        self.given = self.hyperparameters.columns
+        self.now = self.now.of(rows, self.arrays)
+        self.feed = self.problem.feed(self._seeds)
 
 
 def _quickest(update: Update, problem: Problem, *, eta_is_constant: bool) -> Update:

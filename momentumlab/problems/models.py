@@ -14,17 +14,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from momentumlab.arrays import TorchArrays
+from momentumlab.arrays import TorchArrays, on_accelerator
 from momentumlab.problems.data import Dataset
 from momentumlab.problems.layers import ACTIVATIONS, Layer, Pass, layers_of, outputs_of
 from momentumlab.problems.losses import LOSSES, right_answers
 from momentumlab.problems.problem import ORDER, Parameter, stream
 
-_STACK_BYTES = 4 * 2**20  # a stack's arrays together: about what stays in a core's cache
-_BLOCK_BYTES = (
-    2 * 2**20
-)  # one layer of all runs where all data is evaluated: it is read again before it leaves the cache
-_PART_BYTES = 8 * 2**20  # the outputs that are judged at once
+
+class _Bytes(NamedTuple):
+    """How much is computed at once."""
+
+    stack: int  # a stack's arrays together
+    block: int  # one layer of all runs, where all data is evaluated
+    part: int  # the outputs that are judged at once
+
+
+# About what stays in a core's cache: a block is read again before it leaves it.
+_CACHED = _Bytes(stack=4 * 2**20, block=2 * 2**20, part=8 * 2**20)
+# On an accelerator what keeps all of it at work, and leaves room in a small one's memory for what a step needs besides.
+_AT_WORK = _Bytes(stack=2**30, block=2**28, part=2**28)
 
 
 class ModelProblem:
@@ -35,6 +43,7 @@ class ModelProblem:
 
     def __init__(self, specification: Any, loss: str, dataset: Dataset, train: Any) -> None:
         self.arrays = TorchArrays(train.dtype, train.device)
+        self._bytes = _AT_WORK if on_accelerator(self.arrays) else _CACHED
         self.dataset = dataset
         self.loss_name = loss
         outputs = dataset.classes if dataset.classes is not None else int(dataset.y.shape[1])
@@ -46,7 +55,7 @@ class ModelProblem:
         self.batch_size = len(self.x) if self.full_batch else int(train.batch_size)
         self.steps_per_epoch = math.ceil(len(self.x) / self.batch_size)
         self._kinds = ("loss", "accuracy") if loss == "cross_entropy" else ("loss",)
-        self.stack_limit = max(1, min(4096, _STACK_BYTES // self._bytes_of_a_run()))
+        self.stack_limit = max(1, min(4096, self._bytes.stack // self._bytes_of_a_run()))
         self._parts = {"train": self._cut(self.x, self.y)}
         if dataset.test_x is not None and dataset.test_y is not None:
             self._parts["test"] = self._cut(*self._tensors(dataset.test_x, dataset.test_y))
@@ -145,8 +154,8 @@ class ModelProblem:
         def samples(size: int, most: int) -> int:
             return max(1, most // (self.stack_limit * size * x.element_size()))
 
-        part = samples(self.sizes[-1], _PART_BYTES)
-        block = samples(max(self.sizes[1:-1], default=1), _BLOCK_BYTES)
+        part = samples(self.sizes[-1], self._bytes.part)
+        block = samples(max(self.sizes[1:-1], default=1), self._bytes.block)
         parts = zip(torch.split(x, part), torch.split(y, part), strict=True)
         return [Part(torch.split(_in_columns(x[None]), block, dim=2), _in_columns(y[None])) for x, y in parts]
 
@@ -195,8 +204,11 @@ class Batches:
 
     def loss_and_gradient(self, theta: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """J, (run,), and ∇J, (run, parameter), which the next call overwrites."""
-        problem, runs = self._problem, self._runs
-        batch, layers = self._at(step), self._problem.layers(theta)
+        return self.loss_and_gradient_on(theta, self.at(step))
+
+    def loss_and_gradient_on(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The same on a batch that is given."""
+        problem, runs, layers = self._problem, self._runs, self._problem.layers(theta)
         way = self._pass(batch.x.shape[1])
         loss, slope = LOSSES[problem.loss_name](way.forward(layers, batch.columns), batch.target)
         gradient = way.backward(layers, batch.x, slope())
@@ -204,10 +216,11 @@ class Batches:
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """x (run, sample, feature) and y (run, sample …) that the update after `step` updates is shown."""
-        batch = self._at(step)
+        batch = self.at(step)
         return batch.x[: self._runs], batch.y[: self._runs]
 
-    def _at(self, step: int) -> Batch:
+    def at(self, step: int) -> Batch:
+        """The batch that the update after `step` updates is shown, with a row for each of the problem's `rows`."""
         problem = self._problem
         epoch, number = divmod(step, problem.steps_per_epoch)
         if epoch != self._epoch and not problem.full_batch:
@@ -241,7 +254,7 @@ class Batches:
     def _shuffled(self, epoch: int) -> Tensor:
         samples = len(self._problem.x)
         orders = [stream(int(seed), ORDER, epoch).permutation(samples) for seed in self._seeds]
-        return torch.from_numpy(np.stack(orders)).to(self._problem.arrays.device)
+        return torch.from_numpy(np.stack(orders)).to(self._problem.arrays.device, non_blocking=True)
 
 
 def _in_columns(samples: Tensor) -> Tensor:

@@ -97,9 +97,9 @@ def stack_of(hidden, **train):
 
 def test_it_is_chosen_for_models_of_very_many_parameters_and_trains_them_as_the_rule_does(monkeypatch):
     small, _ = stack_of(16)  # 1,210 parameters
-    assert small._update.rule is RULES["momentum"]
+    assert small.update.rule is RULES["momentum"]
     large, problem = stack_of(MANY // 75 + 1)  # 64 inputs, 10 classes, a bias each
-    assert isinstance(large._update.rule.update, OnePass)
+    assert isinstance(large.update.rule.update, OnePass)
     monkeypatch.setattr(module, "MANY", 10**9)
     readable, _ = stack_of(MANY // 75 + 1)
     for stack in (large, readable):

@@ -141,8 +141,7 @@ def test_data_is_evaluated_in_parts_that_a_stack_of_any_size_cuts_alike(monkeypa
     shape = ((64, 32, 16, 10), "cross_entropy", 17, 1000)
     theta = problem(*shape).start(range(5))
     whole = problem(*shape).evaluate(theta)
-    monkeypatch.setattr(models, "_PART_BYTES", 2**18)
-    monkeypatch.setattr(models, "_BLOCK_BYTES", 2**16)
+    monkeypatch.setattr(models, "_CACHED", models._CACHED._replace(part=2**18, block=2**16))
     model = problem(*shape)
     cut = model.evaluate(theta)
     for name, values in cut.items():
