@@ -3,22 +3,25 @@
 What is measured of a run depends on nothing but that run, so a row is the same whichever others are measured with it.
 """
 
+import math
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from momentumlab.arrays import Array
+from momentumlab.arrays import Arrays, NumpyArrays
 from momentumlab.engine.measure import Columns, measure
 from momentumlab.engine.stack import Look, Stack
 from momentumlab.problems.problem import Problem
 
 Record = Callable[[Columns], None]
 """Takes rows: columns of one length, `run` and `step` first. A column that is absent is missing in these rows."""
+Numbers = npt.NDArray[Any]
 
-_SMALL = 256  # numbers in θ of a whole stack: to copy so few costs a tenth of measuring them
-_TOGETHER = 128  # steps of a small stack
+_TOGETHER = 128  # steps that are measured at once, at most
+_FEW = 4  # fewer steps than these are measured as quickly one by one
+_NUMBERS = 2**19  # what is kept of them at most: what a core's cache holds
 
 
 class Rows:
@@ -39,12 +42,13 @@ class Rows:
 
     def add(self, look: Look, step: int, evaluation: Columns) -> None:
         """A row for every run of the stack."""
-        if evaluation or look.measured is not None or look.theta.shape[0] * look.theta.shape[1] > _SMALL:
+        steps = 0 if evaluation or look.measured else min(_TOGETHER, _NUMBERS // (3 * math.prod(look.theta.shape)))
+        if steps < _FEW:
             self.flush()
-            self._record(self._columns(look, self._stack.runs, np.full(len(self._stack.runs), step)) | evaluation)
+            self._record(self._of_step(look, step) | evaluation)
             return
-        if self._kept is None:
-            self._kept = _Kept(self._stack, look)
+        if self._kept is None or len(self._kept.runs) != len(self._stack.runs):
+            self._kept = _Kept(self._stack, look, steps, with_theta=self._vectors or bool(self._problem.minima))
         self._kept.add(look, step)
         if self._kept.full:
             self.flush()
@@ -52,56 +56,63 @@ class Rows:
     def add_some(self, rows: npt.NDArray[np.intp], look: Look, step: int, evaluation: Columns) -> None:
         """A row for these of the stack's runs alone."""
         self.flush()
-        columns = self._columns(look, self._stack.runs, np.full(len(self._stack.runs), step)) | evaluation
+        columns = self._of_step(look, step) | evaluation
         self._record({name: values[rows] for name, values in columns.items()})
 
     def flush(self) -> None:
         """Hand on what waits; before the stack changes its runs."""
-        if self._kept is not None:
+        if self._kept is not None and self._kept.steps:
             self._record(self._columns(*self._kept.all()))
-            self._kept = None
+            self._kept.steps = []
 
-    def _columns(self, look: Look, runs: npt.NDArray[np.int64], steps: npt.NDArray[np.int64]) -> Columns:
+    def _of_step(self, look: Look, step: int) -> Columns:
+        runs = self._stack.runs
+        return self._columns(look, runs, np.full(len(runs), step), self._stack.arrays)
+
+    def _columns(self, look: Look, runs: Numbers, steps: Numbers, arrays: Arrays) -> Columns:
         columns: Columns = {"run": runs, "step": steps}
         if self._problem.steps_per_epoch is not None:
             columns["epoch"] = steps / self._problem.steps_per_epoch
-        return columns | measure(look, self._stack.arrays, self._problem.minima, self._vectors)
+        return columns | measure(look, arrays, self._problem.minima, self._vectors)
 
 
 class _Kept:
-    """Copies of what a small stack looked like at several steps, one below the other as if they were other runs."""
+    """Copies of what a stack looked like at several steps, one below the other as if they were other runs.
 
-    def __init__(self, stack: Stack, look: Look) -> None:
+    Its arrays are filled again and again: fresh ones would cost more than measuring does.
+    """
+
+    def __init__(self, stack: Stack, look: Look, steps: int, *, with_theta: bool) -> None:
         count, width = look.theta.shape
-
-        def empty(*shape: int) -> Array:
-            return stack.arrays.array(np.empty(shape))
-
-        self._runs = stack.runs
-        self._steps: list[int] = []
-        self._loss = None if look.loss is None else empty(_TOGETHER * count)
-        self._vectors = [empty(_TOGETHER * count, width) for _ in range(3)]
-        self._gamma, self._eta = np.empty((2, _TOGETHER * count))
+        self._stack_arrays = stack.arrays
+        self._arrays = NumpyArrays(stack.arrays.dtype)
+        self.runs = stack.runs
+        self.steps: list[int] = []
+        self._most = steps
+        self._loss = None if look.loss is None else self._arrays.array(np.empty(steps * count))
+        self._vectors = [self._arrays.array(np.empty((steps * count, width))) for _ in range(2 + with_theta)]
+        self._gamma, self._eta = np.empty((2, steps * count))
 
     @property
     def full(self) -> bool:
-        return len(self._steps) == _TOGETHER
+        return len(self.steps) == self._most
 
     def add(self, look: Look, step: int) -> None:
-        count = len(self._runs)
-        rows = slice(len(self._steps) * count, (len(self._steps) + 1) * count)
-        self._steps.append(step)
+        count, numpy = len(self.runs), self._stack_arrays.numpy
+        rows = slice(len(self.steps) * count, (len(self.steps) + 1) * count)
+        self.steps.append(step)
         if self._loss is not None:
-            self._loss[rows] = look.loss
-        for kept, now in zip(self._vectors, (look.gradient, look.theta, look.velocity), strict=True):
-            kept[rows] = now
+            self._loss[rows] = numpy(look.loss)
+        vectors = (look.gradient, look.velocity, look.theta)
+        for kept, now in zip(self._vectors, vectors, strict=False):  # θ last, which may not be kept
+            kept[rows] = numpy(now)
         self._gamma[rows], self._eta[rows] = look.gamma, look.eta
 
-    def all(self) -> tuple[Look, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Everything as one look, and the run and the step of each of its rows."""
-        count, steps = len(self._runs), len(self._steps)
+    def all(self) -> tuple[Look, Numbers, Numbers, Arrays]:
+        """Everything as one look, the run and the step of each of its rows, and the arrays that it consists of."""
+        count, steps = len(self.runs), len(self.steps)
         rows = slice(steps * count)
-        gradient, theta, velocity = (vector[rows] for vector in self._vectors)
+        gradient, velocity, *theta = (vector[rows] for vector in self._vectors)
         loss = None if self._loss is None else self._loss[rows]
-        look = Look(loss, gradient, theta, lambda: velocity, self._gamma[rows], self._eta[rows])
-        return look, np.tile(self._runs, steps), np.repeat(self._steps, count)
+        look = Look(loss, gradient, theta[0] if theta else None, lambda: velocity, self._gamma[rows], self._eta[rows])
+        return look, np.tile(self.runs, steps), np.repeat(self.steps, count), self._arrays

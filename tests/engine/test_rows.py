@@ -45,7 +45,7 @@ def whole(blocks):
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_many_steps_at_once_give_the_rows_of_each_step(problem, every, monkeypatch):
     together = recorded(problem, every=every)
-    monkeypatch.setattr(module, "_SMALL", 0)
+    monkeypatch.setattr(module, "_NUMBERS", 0)
     one_by_one = recorded(problem, every=every)
     assert every > 1 or len(together) < len(one_by_one) / 4  # rows with an evaluation go alone
     expected = whole(one_by_one)
