@@ -114,5 +114,12 @@ class _Kept:
         rows = slice(steps * count)
         gradient, velocity, *theta = (vector[rows] for vector in self._vectors)
         loss = None if self._loss is None else self._loss[rows]
-        look = Look(loss, gradient, theta[0] if theta else None, lambda: velocity, self._gamma[rows], self._eta[rows])
+        look = Look(
+            loss,
+            gradient,
+            theta[0] if theta else None,
+            lambda: velocity,
+            self._gamma[rows].copy(),
+            self._eta[rows].copy(),
+        )
         return look, np.tile(self.runs, steps), np.repeat(self.steps, count), self._arrays
