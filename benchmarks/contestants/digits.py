@@ -27,7 +27,11 @@ def ours(epochs: int, every: int = 1) -> dict[str, Any]:
     begun = time.perf_counter()
     train_all(plan, recorder, lambda updates: None)
     seconds = time.perf_counter() - begun
-    by_step = {int(block["step"][0]): float(block["loss"][0]) for block in recorder.blocks}
+    by_step = {
+        int(step): float(loss)
+        for block in recorder.blocks
+        for step, loss in zip(block["step"], block["loss"], strict=True)
+    }
     steps = plan[0].plan.steps
     looked = {step: by_step[step] for step in (steps // 10, steps - 1, steps) if step in by_step}
     return {"seconds": seconds, "answer": {f"run 0 step {step}": loss for step, loss in looked.items()}}
