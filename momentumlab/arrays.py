@@ -45,7 +45,8 @@ def inner(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if one.shape[-1] <= NARROW:
         products = total(one * other)
     elif one.shape[-1] <= _WIDE:
-        products = np.vecdot(one, other)
+        # The rows whole: along another axis it sums in another order.
+        products = np.vecdot(np.ascontiguousarray(one), np.ascontiguousarray(other))
     else:
         starts = range(0, one.shape[-1], _WIDE)
         parts = (inner(one[:, start : start + _WIDE], other[:, start : start + _WIDE]) for start in starts)

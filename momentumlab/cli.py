@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
 ROWS_ON_A_TERMINAL = 20
+MOST_CELLS_ON_A_TERMINAL = 1000
 # Torch and Matplotlib bring a million objects that stay: to search them for garbage every 700 new ones, and once more
 # at the end, is an eighth of a command.
 GARBAGE = (50_000, 20, 20)
@@ -322,8 +323,12 @@ def _print_cells(grid: Any, as_json: bool) -> None:
     if as_json:
         print_json([{"run": cell.run, **cell.values} for cell in grid.cells])
         return
-    rows = ((str(cell.run), *(setting(cell.values[key]) for key in keys)) for cell in grid.cells)
+    many = sys.stdout.isatty() and len(grid.cells) > MOST_CELLS_ON_A_TERMINAL
+    cells = grid.cells[:ROWS_ON_A_TERMINAL] if many else grid.cells
+    rows = ((str(cell.run), *(setting(cell.values[key]) for key in keys)) for cell in cells)
     print_table(Table(("run", *(SYMBOLS.get(key, key) for key in keys)), rows))
+    if many:
+        say(f"the first {len(cells)} of {len(grid.cells)} runs; in a pipe all of them are printed")
 
 
 def _as_object(carried: "Carried", pictures: list[Path]) -> dict[str, Any]:

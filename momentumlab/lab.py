@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from momentumlab.errors import ConfigError, MomentumLabError
 from momentumlab.experiment import Experiment, Grid, column, examples, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
+from momentumlab.results import reader
 from momentumlab.results.files import refused
 from momentumlab.results.naming import result_name
-from momentumlab.results.reader import Result, find, is_finished, load
+from momentumlab.results.reader import Result, find, is_finished
 
 if TYPE_CHECKING:
     from momentumlab.engine.plan import Group
@@ -60,7 +61,7 @@ def run(
         >>> momentumlab.run("linreg", gamma=0.9).runs["loss_last"]
     """
     experiment = load_experiment(config, gamma=gamma, eta=eta, seed=seed, set=set)
-    return carry_out(experiment, single(experiment), "run", runs=runs, fresh=fresh, allow_code=allow_code).result
+    return carry_out(experiment, single(experiment), "run", runs=runs, fresh=fresh, allow_code=allow_code).result.held()
 
 
 def sweep(
@@ -86,7 +87,7 @@ def sweep(
     """
     experiment = load_experiment(config, set=set)
     grid = expand(experiment, gamma=gamma, eta=eta, seed=seed, vary=vary or {}, zip=zip)
-    return carry_out(experiment, grid, "sweep", runs=runs, fresh=fresh, allow_code=allow_code).result
+    return carry_out(experiment, grid, "sweep", runs=runs, fresh=fresh, allow_code=allow_code).result.held()
 
 
 def carry_out(
@@ -108,7 +109,7 @@ def carry_out(
     checksums = _checksums(grid)
     folder = Path(runs) / result_name(grid, checksums)
     if not fresh and is_finished(folder):
-        return Carried(load(folder), found=True)
+        return Carried(reader.load(folder), found=True)
     _allow(grid, allow_code)
     from momentumlab.engine.plan import evaluations, groups, header
     from momentumlab.results.writer import ResultWriter
@@ -118,11 +119,22 @@ def carry_out(
         folder = _new_folder(folder)
     with ResultWriter(folder, grid, header(plan), evaluations(plan)) as writer:
         if not fresh and is_finished(folder):  # by another process, since we asked
-            return Carried(load(folder), found=True)
+            return Carried(reader.load(folder), found=True)
         writer.begin(command, repeated_by(experiment, grid), checksums)
         _train(plan, writer, progress)
         writer.finish([(column(group.cells, "run"), group.problem.parameters) for group in plan])
-    return Carried(load(folder), found=False)
+    return Carried(reader.load(folder), found=False)
+
+
+def load(folder: str | Path) -> Result:
+    """The result in a folder. Raises ResultError where it is missing, damaged, or of a newer version.
+
+    The files of a finished result must be those that were written, to the byte. `metrics` are read with it, but for a
+    metrics.csv above 64 MiB: that is read when it is first asked for, and must still be there then.
+
+        >>> momentumlab.load("runs/linreg-7d1d38fe").metrics["loss"]
+    """
+    return reader.load(folder).held()
 
 
 def plot(

@@ -68,7 +68,7 @@ def run_lines(result: Result) -> list[str]:
 def sweep_table(result: Result, most: int | None = None) -> Table:
     """One row a run: what varies in it, its loss on the way and at the end, what it learned, and how it ended.
 
-    `most` keeps so many rows where there are more: those of the best runs, in the order of the grid.
+    `most` keeps so many rows where there are more: those of the best runs, the best first.
     """
     runs = result.runs
     varied = varied_columns(result)
@@ -182,7 +182,8 @@ def best_run(result: Result) -> int | None:
 
 def _best_rows(runs: Columns, most: int) -> list[int]:
     ranked = np.lexsort((_scores(runs), runs["status"] != "finished"))
-    return sorted(ranked[:most].tolist())
+    best: list[int] = ranked[:most].tolist()
+    return best
 
 
 def as_records(rows: Sequence[Row]) -> list[Row]:
@@ -224,10 +225,13 @@ def _extra_columns(runs: Columns) -> list[str]:
 def _checkpoints(result: Result, metrics: Columns) -> list[int]:
     # The rows whose loss stands for a fifth of the training and for all of it: before updates 20 and 100 of 100.
     # Where rows are strided, the recorded ones before those.
-    finished = result.runs["steps"][result.runs["status"] == "finished"]
-    if "loss" not in metrics or not len(metrics["step"]) or bool((finished != finished[:1]).any()):
+    finished = result.runs["status"] == "finished"
+    ends = result.runs["steps"][finished]
+    if "loss" not in metrics or not len(metrics["step"]) or bool((ends != ends[:1]).any()):
         return []
-    recorded = np.unique(metrics["step"])
+    # A run that diverged has its last row where no other run may have one.
+    theirs = np.isin(metrics["run"], result.runs["run"][finished]) if finished.any() else slice(None)
+    recorded = np.unique(metrics["step"][theirs])
     steps = int(recorded[-1])
     return sorted({int(recorded[recorded <= max(0, step)][-1]) for step in (steps // 5 - 1, steps - 1)})
 

@@ -539,3 +539,25 @@ def test_a_disk_that_refuses_leaves_the_result_free_to_be_asked_for_again(tmp_pa
 def test_a_run_that_is_not_there_is_an_index_error(tmp_path):
     with pytest.raises(IndexError, match="no run 9"):
         momentumlab.run("rosenbrock", runs=tmp_path).rows(9)
+
+
+def test_the_losses_of_a_table_are_of_steps_that_runs_have_recorded_and_not_of_where_one_diverged(runs):
+    from momentumlab.summary import sweep_table
+
+    # Every third step is recorded; the run of a large η ends at one between, later than a fifth of the training.
+    late = {"schedule": "step", "value": 1e-9, "factor": 1e9, "at": [44]}
+    optimizers = [{"eta": 1e-4}, {"gamma": 0.0, "eta": 2e-4}, {"gamma": 0.0, "eta": late}]
+    changes = {"train.steps": 48, "record.every": 3}
+    result = momentumlab.sweep("rosenbrock", vary={"optimizer": optimizers}, set=changes, runs=runs)
+    assert result.runs["status"].tolist() == ["finished", "finished", "diverged"]
+    assert result.runs["steps"][2] % 3
+    table = sweep_table(result)
+    steps = [int(name.removeprefix("loss@")) for name in table.header if name.startswith("loss@")]
+    assert [step - 1 for step in steps] == [6, 45]
+    best_first = [row[table.header.index("loss@46")] for row in sweep_table(result, most=2).rows]
+    assert sorted(best_first, key=float) == best_first
+
+
+def test_the_manifest_of_a_formula_names_the_processor(runs):
+    result = momentumlab.run("ravine", set={"train.device": "cuda", "train.steps": 2}, runs=runs)
+    assert result.manifest["device"] == "cpu"

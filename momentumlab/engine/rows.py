@@ -4,6 +4,7 @@ What is measured of a run depends on nothing but that run, so a row is the same 
 """
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ Record = Callable[[Columns], None]
 Numbers = npt.NDArray[Any]
 
 _TOGETHER = 128  # steps that are measured at once, at most
+_SECONDS = 0.5  # that a row waits at most
 _FEW = 4  # fewer steps than these are measured as quickly one by one
 _NUMBERS = 2**19  # what is kept of them at most: what a core's cache holds
 
@@ -62,8 +64,9 @@ class Rows:
     def flush(self) -> None:
         """Hand on what waits; before the stack changes its runs."""
         if self._kept is not None and self._kept.steps:
-            self._record(self._columns(*self._kept.all()))
-            self._kept.steps = []
+            columns = self._columns(*self._kept.all())
+            self._kept.steps = []  # before they are recorded: a signal may come in the midst of that
+            self._record(columns)
 
     def _of_step(self, look: Look, step: int) -> Columns:
         runs = self._stack.runs
@@ -88,6 +91,7 @@ class _Kept:
         self._arrays = NumpyArrays(stack.arrays.dtype)
         self.runs = stack.runs
         self.steps: list[int] = []
+        self._since = time.monotonic()
         self._most = steps
         self._loss = None if look.loss is None else self._arrays.array(np.empty(steps * count))
         self._vectors = [self._arrays.array(np.empty((steps * count, width))) for _ in range(2 + with_theta)]
@@ -95,11 +99,14 @@ class _Kept:
 
     @property
     def full(self) -> bool:
-        return len(self.steps) == self._most
+        """Whether there is no place for another step, or the first has waited for long enough."""
+        return len(self.steps) == self._most or time.monotonic() - self._since > _SECONDS
 
     def add(self, look: Look, step: int) -> None:
         count, numpy = len(self.runs), self._stack_arrays.numpy
         rows = slice(len(self.steps) * count, (len(self.steps) + 1) * count)
+        if not self.steps:
+            self._since = time.monotonic()
         self.steps.append(step)
         if self._loss is not None:
             self._loss[rows] = numpy(look.loss)

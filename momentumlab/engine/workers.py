@@ -7,15 +7,17 @@ those of a single process.
 import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import IO, NamedTuple, Protocol
 
 from momentumlab.engine.loop import Outcome, train
 from momentumlab.engine.measure import Columns
@@ -116,7 +118,8 @@ def _threads_and_denormals(experiment: Experiment) -> Iterator[None]:
     before, threads = torch.get_num_threads(), experiment.train.threads
     torch.set_num_threads(threads)
     try:
-        with denormals_as_zero() if threads == 1 else nullcontext():
+        # In float64 nothing decays so far; there the smallest η that can be written is as good as any.
+        with denormals_as_zero() if threads == 1 and experiment.train.dtype == "float32" else nullcontext():
             yield
     finally:
         torch.set_num_threads(before)
@@ -169,27 +172,57 @@ class _Worker:
         self.sent.updates += updates
 
 
-_inherited: tuple[Sequence[Chunk], Sequence[Rows]] = (), ()
-"""What the workers find in their copy of this process: chunks, and spools for the rows of those that are under way."""
+class _Desk(NamedTuple):
+    """Where a worker leaves a chunk that is under way.
+
+    Not in the pool's pipe: who is ended in the middle of a long message leaves its reader waiting for ever.
+    """
+
+    rows: Rows
+    sent: IO[bytes]
+
+    def leave(self, sent: _Sent) -> None:
+        self.sent.seek(0)
+        self.sent.truncate()
+        pickle.dump(sent, self.sent)
+        self.sent.flush()
+
+    def take(self) -> _Sent:
+        file = self.sent.fileno()
+        sent: _Sent = pickle.loads(os.pread(file, os.fstat(file).st_size, 0))
+        return sent
+
+    def clear(self) -> None:
+        self.rows.close()
+        self.sent.close()
+
+
+_inherited: tuple[Sequence[Chunk], Sequence[_Desk]] = (), ()
+"""What the workers find in their copy of this process: chunks, and desks for those that are under way."""
 
 
 def _train_by_workers(chunks: Sequence[Chunk], writer: Writer, tick: Tick) -> None:
     global _inherited  # noqa: PLW0603 - a copy of the process is how workers get at it
     workers = min(_processors(), len(chunks))
-    spools = [writer.spool() for _ in range(_UNDER_WAY * workers)]
-    _inherited = chunks, spools
+    desks = [
+        _Desk(writer.spool(), tempfile.TemporaryFile())  # noqa: SIM115 - cleared below
+        for _ in range(_UNDER_WAY * workers)
+    ]
+    _inherited = chunks, desks
     done = 0
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _begin, (os.getpid(),)) as pool:
         others = set(multiprocessing.active_children())
         try:
-            under_way = deque(pool.submit(_train_spooled, place) for place in range(min(len(spools), len(chunks))))
+            under_way = deque(pool.submit(_train_at_desk, place) for place in range(min(len(desks), len(chunks))))
             while under_way:
-                sent = under_way.popleft().result()
-                writer.take_chunk(spools[done % len(spools)], sent.outcomes)
+                under_way.popleft().result()
+                desk = desks[done % len(desks)]
+                sent = desk.take()
+                writer.take_chunk(desk.rows, sent.outcomes)
                 tick(sent.updates)
                 done += 1
                 if done + len(under_way) < len(chunks):
-                    under_way.append(pool.submit(_train_spooled, done + len(under_way)))
+                    under_way.append(pool.submit(_train_at_desk, done + len(under_way)))
         except BrokenProcessPool:
             pass  # a worker was killed, for memory perhaps: one process after the other takes less
         except BaseException:
@@ -198,8 +231,8 @@ def _train_by_workers(chunks: Sequence[Chunk], writer: Writer, tick: Tick) -> No
             raise
         finally:
             _inherited = (), ()
-            for spool in spools:
-                spool.close()
+            for desk in desks:
+                desk.clear()
     for group, cells in chunks[done:]:
         _train_here(group, cells, writer, tick)
 
@@ -214,8 +247,9 @@ def _begin(parent: int) -> None:
         os._exit(1)
 
 
-def _train_spooled(place: int) -> _Sent:
-    chunks, spools = _inherited
-    worker = _Worker(spools[place % len(spools)].begin_anew())
+def _train_at_desk(place: int) -> None:
+    chunks, desks = _inherited
+    desk = desks[place % len(desks)]
+    worker = _Worker(desk.rows.begin_anew())
     _train_here(*chunks[place], worker, worker.tick)
-    return worker.sent
+    desk.leave(worker.sent)

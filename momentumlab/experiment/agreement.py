@@ -95,9 +95,13 @@ class _AsFloat32(Range):
 
 def _as_float32(value: float) -> float:
     try:
-        return float(struct.unpack("f", struct.pack("f", value))[0])
+        rounded = float(struct.unpack("f", struct.pack("f", value))[0])
     except OverflowError:
         return math.inf
+    return rounded if abs(rounded) >= _LEAST_NORMAL else 0.0
+
+
+_LEAST_NORMAL = 2.0**-126  # where a model trains in float32, what is below counts as zero
 
 
 def _of_objective(experiment: "Experiment", objective: Objective) -> Iterator[Disagreement]:

@@ -14,8 +14,8 @@ COLUMNS = 800
 def thinned(x: Numbers, *lines: Numbers, columns: int = COLUMNS) -> list[Numbers]:
     """x and the lines on it, with fewer points where there are more than two for a column: the same picture.
 
-    `x` ascends and is cut into `columns` of equal width. Of every column and every line the lowest and the highest
-    point stay, so no spike is lost, and so do the first and the last point of all.
+    All are finite; `x` ascends and is cut into `columns` of equal width. Of every column and every line the lowest and
+    the highest point stay, so no spike is lost, and so do the first and the last point of all.
     """
     if len(x) <= 2 * columns:
         return [x, *lines]

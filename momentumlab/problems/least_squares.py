@@ -1,7 +1,7 @@
 """Least squares with few parameters: a linear model shown all of its data in every update, on a handful of numbers.
 
 The mean squared error of a linear model is a function of θ that a triangle of numbers holds exactly, however many
-samples there were: with the QR decomposition [x 1 y] = Q·[R z; 0 ρ] of the n samples
+samples there were: with the QR decomposition [x 1 y] = Q·[R z; 0 ρ] of n samples, or n samples times outputs
 
     J(θ) = (‖R·θ − z‖² + ρ²) / n          ∇J(θ) = 2·Rᵀ·(R·θ − z) / n
 

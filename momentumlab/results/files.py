@@ -25,9 +25,11 @@ def write_whole(path: Path, content: str | bytes | Callable[[IO[bytes]], object]
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-    except OSError as error:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
-        raise refused(path, error) from error
+        if isinstance(error, OSError):
+            raise refused(path, error) from error
+        raise
 
 
 def sha256_of(path: Path) -> str:

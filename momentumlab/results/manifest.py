@@ -20,7 +20,8 @@ SCHEMA = 1
 
 def new_manifest(grid: "Grid", command: str, checksums: Mapping[str, str]) -> dict[str, Any]:
     """The manifest of a result that begins now, in state `running`."""
-    train = grid.cells[0].experiment.train
+    experiment = grid.cells[0].experiment
+    train = experiment.train
     return {
         "schema": SCHEMA,
         "state": "running",
@@ -29,7 +30,7 @@ def new_manifest(grid: "Grid", command: str, checksums: Mapping[str, str]) -> di
         "version": __version__,
         "libraries": {"python": platform.python_version()} | _libraries("numpy", "torch"),
         "machine": {"system": platform.system(), "processor": platform.machine()},
-        "device": train.device,
+        "device": "cpu" if experiment.model is None else train.device,  # formulas are always computed there
         "threads": train.threads,
         "data": dict(checksums),
         "axes": [[axis.key, list(axis.values)] for axis in grid.axes],

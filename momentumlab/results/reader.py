@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from momentumlab.text import safe, shown
 
 Columns = dict[str, npt.NDArray[Any]]
 T = TypeVar("T")
+
+_LARGE = 64 * 2**20
 
 FILES = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
 """What a finished result consists of, beside its manifest."""
@@ -58,7 +60,17 @@ class Result:
 
     def some(self, *names: str) -> Columns:
         """These columns of `metrics`, as many of them as there are; of a large result without reading the others."""
-        return self.__dict__.get("metrics") or _numbers(self.folder, names)
+        metrics = self.__dict__.get("metrics") or _numbers(self.folder, names)
+        return {name: metrics[name] for name in names if name in metrics}
+
+    def held(self) -> Self:
+        """This result, its metrics read now: they stay whatever becomes of the folder.
+
+        Those of a very large result, a metrics.csv above 64 MiB, are read when they are first asked for.
+        """
+        if (self.folder / "metrics.csv").stat().st_size <= _LARGE:
+            self.metrics  # noqa: B018 - asking reads them
+        return self
 
     @property
     def finished(self) -> bool:

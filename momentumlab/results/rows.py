@@ -39,10 +39,11 @@ class Rows:
 
     def flush(self) -> None:
         """Bring everything into the file."""
-        with self._refusals():
-            self._file.write(rows_text(joined(self._buffer), self._header).encode("ascii"))
-            self._file.flush()
+        rows = self._buffer
         self._buffer, self._buffered, self._last_flush = [], 0, time.monotonic()
+        with self._refusals():
+            self._file.write(rows_text(joined(rows), self._header).encode("ascii"))
+            self._file.flush()
 
     def close_chunk(self) -> None:
         """What was added stays."""

@@ -1,5 +1,7 @@
 """Rows that are measured many steps at a time are those that are measured one by one, in the same order."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,24 @@ def test_rows_that_wait_are_handed_on_when_training_is_stopped(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         recorded("forces", blocks.append)
     assert whole(blocks)["step"].max() == 4
+
+
+def test_rows_are_handed_on_once_though_a_signal_comes_while_they_are_recorded():
+    blocks = []
+
+    def interrupted_once(columns):
+        blocks.append(columns)
+        if len(blocks) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        recorded("forces", interrupted_once)
+    steps = whole(blocks)["step"]
+    assert len(blocks[0]["step"]) > 3
+    assert len(np.unique(steps)) * 3 == len(steps)  # three runs
+
+
+def test_a_row_waits_for_half_a_second_at_most(monkeypatch):
+    clock = iter(np.arange(0.0, 1e6, 0.3))  # each look at it is 0.3 s later
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert max(len(np.unique(block["step"])) for block in recorded("forces")) <= 3

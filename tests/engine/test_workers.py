@@ -168,3 +168,39 @@ def test_little_work_stays_in_one_process(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_train_by_workers", lambda *_: pytest.fail("not worth it"))
     result, _ = swept(tmp_path)
     assert np.all(result.runs["status"] == "finished")
+
+
+STOPPED_WHILE_OUTCOMES_ARE_SENT = """
+import sys
+import momentumlab
+from momentumlab.engine import workers
+from momentumlab.engine.workers import _Sent
+from momentumlab.problems.formulas import ObjectiveProblem
+
+workers.WORTH, workers._processors = 0, lambda: 2
+leave = workers._Desk.leave
+workers._Desk.leave = lambda desk, sent: leave(desk, _Sent({0: b"0" * 50_000_000} | sent.outcomes, sent.updates))
+
+def stopped(desk):
+    raise KeyboardInterrupt
+
+workers._Desk.take = stopped
+build = ObjectiveProblem.__init__
+
+def small(problem, *given):
+    build(problem, *given)
+    problem.stack_limit = 1
+
+ObjectiveProblem.__init__ = small
+try:
+    momentumlab.sweep("rosenbrock", seed="0..11", set={"train.steps": 5}, runs=sys.argv[1])
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+def test_stopping_does_not_wait_for_a_worker_that_was_sending(tmp_path):
+    # 50 MB are more than a pipe holds: sent through one, what was ended in the midst of them would be waited for.
+    command = [sys.executable, "-c", STOPPED_WHILE_OUTCOMES_ARE_SENT, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "stopped\n", done.stderr

@@ -110,6 +110,7 @@ def test_a_way_of_the_decay_without_a_decay_is_refused(kind: str, decoupled: boo
         ({"clip": 1e300}, "clip", "1e+300", "inf"),
         ({"weight_decay": 1e308}, "weight_decay", "1e+308", "inf"),
         ({"eta": 1e-46}, "eta", "1e-46", "0"),
+        ({"eta": 1e-40}, "eta", "1e-40", "0"),  # below the least normal number, as a model trains
         ({"gamma": 1 - 1e-9}, "gamma", "0.999999999", "1"),
         ({"kind": "qhm", "nu": -1e300}, "nu", "-1e+300", "-inf"),
         ({"kind": "aggmo", "weights": [1, 1e200, 1]}, "weights", "1e+200", "inf"),

@@ -7,6 +7,7 @@ import pytest
 
 import momentumlab
 from momentumlab.errors import ConfigError, ResultError
+from momentumlab.results import reader
 from momentumlab.results.reader import find, load
 
 
@@ -122,7 +123,6 @@ def test_a_link_to_a_result_is_not_followed(copy, tmp_path):
 
 
 def test_the_metrics_of_a_finished_result_are_read_when_they_are_asked_for(copy, monkeypatch):
-    from momentumlab.results import reader
 
     read, asked = reader.read_numbers, []
 
@@ -142,7 +142,18 @@ def test_the_metrics_of_a_finished_result_are_read_when_they_are_asked_for(copy,
     assert asked == [("step", "theta_1", "no such column"), None]
     assert list(whole) == result.measured
     assert [some[name].tolist() for name in some] == [whole[name].tolist() for name in some]
-    assert result.some("step") is whole
+    assert list(result.some("step")) == ["step"]
+    assert asked == [("step", "theta_1", "no such column"), None]
+
+
+def test_a_result_that_is_held_outlives_its_folder_unless_it_is_very_large(copy, monkeypatch):
+    held = load(copy).held()
+    monkeypatch.setattr(reader, "_LARGE", 100)
+    large = load(copy).held()
+    shutil.rmtree(copy)
+    assert len(held.metrics["step"]) > 1
+    with pytest.raises(ResultError, match=r"metrics\.csv"):
+        large.metrics  # noqa: B018 - asking reads them
 
 
 def test_the_metrics_of_an_unfinished_result_are_read_at_once(copy):
