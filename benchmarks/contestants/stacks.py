@@ -46,19 +46,20 @@ def with_samples(experiment: Any) -> Any:
 
 
 class Keeping:
-    """A stack that keeps the loss of every look."""
+    """A stack that keeps the loss of every look, in (step, run)."""
 
-    def __init__(self, stack: Any, kept: list[tuple[np.ndarray, Any]]) -> None:
+    def __init__(self, stack: Any, losses: np.ndarray) -> None:
         self._stack = stack
-        self._kept = kept
+        self._losses = losses
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stack, name)
 
     def look(self, step: int) -> Any:
         look = self._stack.look(step)
-        loss = look.loss
-        self._kept.append((self._stack.runs, loss.clone() if isinstance(loss, torch.Tensor) else loss.copy()))
+        loss, first = look.loss, self._stack.runs[0]  # none ends before the others, so they stay side by side
+        of_stack = loss.cpu().numpy() if isinstance(loss, torch.Tensor) else loss
+        self._losses[step, first : first + len(of_stack)] = of_stack
         return look
 
 
@@ -66,10 +67,10 @@ class Keeping:
 class KeepingGroup(Group):
     """A group whose stacks keep their losses: for runs of which not every step is a row."""
 
-    kept: list[tuple[np.ndarray, Any]] = field(default_factory=list)
+    losses: np.ndarray = field(kw_only=True)
 
     def stack(self, cells: Any) -> Any:
-        return Keeping(super().stack(cells), self.kept)
+        return Keeping(super().stack(cells), self.losses)
 
 
 _KEPT = ("run", "step", "loss")
@@ -108,12 +109,15 @@ def ours(config: str, runs: int, steps: int, some: int, changes: Changes) -> dic
     experiment = load(config, set=changes)
     plan = groups(expand(experiment, gamma=[float(gamma) for gamma in np.linspace(0, 0.9, runs)]))
     every_step = all(group.plan.every == 1 for group in plan)
-    if not every_step:
-        plan = [KeepingGroup(**{one.name: getattr(group, one.name) for one in fields(Group)}) for group in plan]
     recorder = Recorder()
     begun = time.perf_counter()
+    losses = np.empty((steps + 1, runs))
+    if not every_step:
+        plan = [_keeping(group, losses) for group in plan]
     train_all(plan, recorder, lambda updates: None)
-    losses = _by_step(_of_rows(recorder) if every_step else _of_looks(plan), runs, steps)
+    if every_step:
+        for block in recorder.blocks:
+            losses[block["step"], block["run"]] = block["loss"]
     seconds = time.perf_counter() - begun
     if any(outcome.status != "finished" for outcome in recorder.outcomes.values()):
         raise RuntimeError("a run did not come to its end")
@@ -121,24 +125,8 @@ def ours(config: str, runs: int, steps: int, some: int, changes: Changes) -> dic
     return {"seconds": seconds, "answer": answer(losses[:, which], which, steps)}
 
 
-def _by_step(parts: Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]], runs: int, steps: int) -> np.ndarray:
-    losses = np.full((steps + 1, runs), np.nan)
-    for step, run, loss in parts:
-        losses[step, run] = loss
-    return losses
-
-
-def _of_rows(recorder: Recorder) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    return ((block["step"], block["run"], block["loss"]) for block in recorder.blocks)
-
-
-def _of_looks(plan: list[Any]) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-    for group in plan:
-        count: dict[int, int] = {}
-        for runs, loss in group.kept:
-            step = count.get(int(runs[0]), 0)
-            count[int(runs[0])] = step + 1
-            yield step, runs, np.asarray(loss.cpu() if isinstance(loss, torch.Tensor) else loss)
+def _keeping(group: Group, losses: np.ndarray) -> KeepingGroup:
+    return KeepingGroup(**{one.name: getattr(group, one.name) for one in fields(Group)}, losses=losses)
 
 
 # ---- the others: models ---------------------------------------------------------------------------------------

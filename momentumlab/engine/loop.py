@@ -18,6 +18,8 @@ TOO_FAR = 1e12
 
 Mask = npt.NDArray[np.bool_]
 
+_NOBODY = np.empty(0, np.intp)
+
 
 def bound(first: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """(run,): up to which J a run has not diverged, from its J₀."""
@@ -71,15 +73,16 @@ def train(
     with ledger, np.errstate(all="ignore"), rows:  # an overflow is an outcome, which `judge` sees, and not a warning
         for step in range(plan.steps + 1):
             look = stack.look(step)
-            healthy = ledger.judge(look, stack.arrays, step)
-            all_healthy, over = bool(healthy.all()), step == plan.steps
+            diverged, over = ledger.judge(look, stack.arrays, step), step == plan.steps
             evaluation = _evaluation(problem, look, stack.arrays) if step in plan.evaluate_at else {}
             if plan.records(step):
                 rows.add(look, step, evaluation)
-            elif not all_healthy:
-                rows.add_some(np.flatnonzero(~healthy), look, step, evaluation)
+            elif len(diverged):
+                rows.add_some(diverged, look, step, evaluation)
             ledger.note(evaluation)
-            if over or not all_healthy:
+            if over or len(diverged):
+                healthy = np.ones(len(stack.runs), np.bool_)
+                healthy[diverged] = False
                 ledger.close(~healthy | over, healthy, look, stack.arrays)
                 if over or not healthy.any():
                     break
@@ -101,6 +104,7 @@ class _Ledger:
         self._runs = runs
         self._step = 0
         self._losses: dict[str, npt.NDArray[Any]] = {}  # first, last and best of each run, where there is a landscape
+        self._lowest_bound = np.float64(-np.inf)  # of the runs still trained
         self._evaluation: Columns = {}  # the last values of each run
 
     def __enter__(self) -> Self:
@@ -110,18 +114,23 @@ class _Ledger:
         # Nobody is left here unless the training was stopped: they are interrupted, as far as they had come.
         self._write("interrupted", f"stopped at step {self._step}", np.ones(len(self._runs), np.bool_))
 
-    def judge(self, look: Look, arrays: Arrays, step: int) -> Mask:
-        """(row,): whether J and θ are numbers and J has not grown beyond all bounds. J → −∞ is not divergence."""
+    def judge(self, look: Look, arrays: Arrays, step: int) -> npt.NDArray[np.intp]:
+        """The rows where J or θ is not a number or J has grown beyond all bounds. J → −∞ is not divergence."""
         self._step = step
         if look.loss is None:
-            return np.ones(len(self._runs), np.bool_)
+            return _NOBODY
         loss = arrays.numpy(look.loss)
         if not self._losses:
-            self._losses = {"first": loss, "best": loss, "bound": bound(loss)}
-        self._losses |= {"last": loss, "best": np.fmin(self._losses["best"], loss)}
+            self._losses = {"first": loss.copy(), "best": loss.copy(), "bound": bound(loss)}
+            self._lowest_bound = self._losses["bound"].min()
+        losses = self._losses
+        losses["last"] = loss
+        np.fmin(losses["best"], loss, out=losses["best"])
+        # Mostly two numbers tell it of the whole stack. Nan is within no bound.
+        if np.maximum.reduce(loss) <= self._lowest_bound and look.measured is None and arrays.all_finite(look.theta):
+            return _NOBODY
         finite = arrays.finite(look.theta) if look.measured is None else look.measured.finite
-        healthy: Mask = (loss <= self._losses["bound"]) & finite  # nan is within no bound
-        return healthy
+        return np.flatnonzero(~((loss <= losses["bound"]) & finite))
 
     def note(self, evaluation: Columns) -> None:
         """Keep the last values of what was evaluated."""
@@ -136,15 +145,19 @@ class _Ledger:
         stays = ~ends
         self._runs = self._runs[stays]
         self._losses = {name: losses[stays] for name, losses in self._losses.items()}
+        if self._losses and stays.any():
+            self._lowest_bound = self._losses["bound"].min()
         self._evaluation = {name: values[stays] for name, values in self._evaluation.items()}
 
     def _write(self, status: str, reason: str | None, which: Mask, theta: npt.NDArray[Any] | None = None) -> None:
-        rows = np.flatnonzero(which)
-        known = {f"loss_{name}": self._losses[name] for name in ("first", "last", "best") if self._losses}
-        for place, (row, run) in enumerate(zip(rows.tolist(), self._runs[rows].tolist(), strict=True)):
-            losses = {name: values[row] for name, values in known.items()}
-            evaluation = {name: values[row] for name, values in self._evaluation.items()}
-            outcome = Outcome(status, reason or "", self._step, evaluation=evaluation, **losses)
+        # Columns become lists of numpy's numbers at once: one by one that takes as long as some hundred steps.
+        losses = [list(self._losses[name][which]) for name in ("first", "last", "best") if self._losses]
+        evaluations = [list(values[which]) for values in self._evaluation.values()]
+        for place, run in enumerate(self._runs[which].tolist()):
+            outcome = Outcome(status, reason or "", self._step, *[values[place] for values in losses])
+            if evaluations:
+                of_run = (values[place] for values in evaluations)
+                outcome.evaluation = dict(zip(self._evaluation, of_run, strict=True))
             outcome.theta = None if theta is None else theta[place]
             if reason is None:
                 outcome.reason = _reason(outcome.loss_last, self._step)

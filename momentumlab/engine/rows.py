@@ -22,8 +22,8 @@ Numbers = npt.NDArray[Any]
 
 _TOGETHER = 128  # steps that are measured at once, at most
 _SECONDS = 0.5  # that a row waits at most
-_FEW = 4  # fewer steps than these are measured as quickly one by one
-_NUMBERS = 2**19  # what is kept of them at most: what a core's cache holds
+_FEW = 8  # fewer steps than these are measured as quickly one by one
+_NUMBERS = 2**17  # what is kept of them at most: with what is measured a core's cache holds it
 
 
 class Rows:

@@ -4,14 +4,14 @@ Every array has a leading axis `run`, and γ and η are columns of it. A single 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from momentumlab.arrays import Array, Arrays, TorchArrays
+from momentumlab.arrays import Array, Arrays, TorchArrays, zeros_like
 from momentumlab.experiment import Cell, column, examples
 from momentumlab.optimizers.rules import RULES
 from momentumlab.optimizers.schedules import Described, as_schedule
@@ -29,8 +29,7 @@ class Measured(NamedTuple):
     cosine: npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What a stack sees before an update: row k of the records, θ after k updates.
 
     Where it is `measured` already, a vector that nobody will ask for is None.
@@ -201,7 +200,7 @@ class RuleStack:
             theta=theta,
             gradient=None,
             memory=update.rule.at_rest(theta, self.given),
-            velocity=theta - theta,
+            velocity=zeros_like(theta),
             at_rest=self.arrays.column(np.ones(len(cells))) > 0,
             eta_before=self.hyperparameters.eta.column,
             loss=None,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from momentumlab.arrays import sign
+from momentumlab.arrays import sign, zeros_like
 
 Array = Any  # a float, a numpy array or a torch tensor: whatever knows + − ·
 Memory = Any  # an Array, or a list of them (aggmo)
@@ -204,7 +204,7 @@ class Rule:
 
     def at_rest(self, theta: Array, hyperparameters: Mapping[str, Any]) -> Memory:
         """The memory before the first update: zero, in the shape of `theta`."""
-        return [theta - theta for _ in hyperparameters[self.many]] if self.many else theta - theta
+        return [zeros_like(theta) for _ in hyperparameters[self.many]] if self.many else zeros_like(theta)
 
     def velocity(self, memory: Memory, hyperparameters: Mapping[str, Any]) -> Array:
         """v after an update with these hyperparameters: what the memory took from θ.

@@ -1,14 +1,16 @@
 """Objectives as problems: a formula and its gradient, or scripted pushes. Numpy only."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from momentumlab.arrays import Array, NumpyArrays
+from momentumlab.arrays import NARROW, Array, NumpyArrays
 from momentumlab.problems.objectives import Objective, build
 from momentumlab.problems.problem import NOISE, START, Parameter, stream
+from momentumlab.problems.tape import Player, Tape
 
 _NOISE_BLOCK = 256  # steps of noise drawn at once: one generator a block is a hundredth of one generator a step
 
@@ -32,6 +34,14 @@ class ObjectiveProblem:
         self.minima = self.objective.minima
         self.stack_limit = _stack_limit(self.objective.dimension)
         self._start = specification.start
+
+    @cached_property
+    def tape(self) -> Tape | None:
+        """J and ∇J as calls for narrow stacks; None where there are so many parameters that it would gain nothing."""
+        objective = self.objective
+        if objective.dimension > NARROW:
+            return None
+        return Tape(objective.value, objective.gradient, objective.dimension, self.arrays.dtype)
 
     def start(self, seeds: Sequence[int]) -> Array:
         if self._start == "random":
@@ -59,11 +69,17 @@ class ObjectiveProblem:
 class _ObjectiveFeed:
     def __init__(self, problem: ObjectiveProblem, seeds: Sequence[int]) -> None:
         self._objective = problem.objective
+        self._tape = problem.tape
+        self._player: Player | None = None
         self._noise = problem.gradient_noise(seeds)
 
     def loss_and_gradient(self, theta: Array, step: int) -> tuple[Array, Array]:
-        loss = self._objective.value(theta, np)
-        gradient = self._objective.gradient(theta, np)
+        if self._tape is None:
+            loss, gradient = self._objective.value(theta, np), self._objective.gradient(theta, np)
+        else:
+            if self._player is None or self._player.theta is not theta:
+                self._player = self._tape.player(theta)
+            loss, gradient = self._player.play()
         return loss, self._noise.added_to(gradient, step)
 
 

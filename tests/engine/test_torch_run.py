@@ -1,7 +1,6 @@
 """Backend torch: every class of torch.optim is trained as the four lines in anybody's script train it."""
 
 import itertools
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -43,7 +42,7 @@ def looks(problem, optimizer):
         look = stack.look(step)
         kept = {column: np.asarray(getattr(look, column)).copy() for column in ("theta", "gradient")}
         velocity = np.asarray(look.velocity).copy()
-        seen.append(replace(look, compute_velocity=partial(np.copy, velocity), **kept))  # our rules work in place
+        seen.append(look._replace(compute_velocity=partial(np.copy, velocity), **kept))  # our rules work in place
         if step < group.plan.steps:
             stack.advance()
     return seen
