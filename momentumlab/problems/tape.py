@@ -83,6 +83,12 @@ class Tape:
         self.theta = Term(self, dtype, dimension)
         module = _Module(self)
         self.loss, self.gradient = value(self.theta, module), gradient(self.theta, module)
+        lasting = [id(term) for term in (self.theta, self.loss, self.gradient)]
+        last = {id(term): (place, term) for place, call in enumerate(self._calls) for term in _roots(call)}
+        self._read_no_more: list[list[Term]] = [[] for _ in self._calls]  # after each call
+        for place, term in last.values():
+            if id(term) not in lasting:
+                self._read_no_more[place].append(term)
 
     def note(self, function: Callable[..., object], inputs: tuple[Any, ...]) -> Term:
         """The term that a call gives; of two equal calls the first."""
@@ -120,9 +126,7 @@ class Tape:
     def on(self, theta: Array, loss: Array, gradient: Array) -> list[tuple[Callable[..., object], tuple[Any, ...]]]:
         """Each call with the arrays that it reads and fills; an array that is read no more is filled anew."""
         arrays = {id(self.theta): theta, id(self.loss): loss, id(self.gradient): gradient}
-        kept = set(arrays)
         free: dict[tuple[int, str], list[Array]] = {}
-        last = {id(term.root): place for place, call in enumerate(self._calls) for term in _terms(call)}
 
         def array(one: Any) -> Any:
             if not isinstance(one, Term):
@@ -136,11 +140,10 @@ class Tape:
             return arrays[id(one)]
 
         calls = []
-        for place, call in enumerate(self._calls):
-            calls.append((call.function, tuple(array(one) for one in (*call.inputs, call.output))))
-            for root in {id(term.root): term.root for term in _terms(call)}.values():
-                if last[id(root)] == place and id(root) not in kept:
-                    free.setdefault((root.width, root.dtype), []).append(arrays[id(root)])
+        for call, read_no_more in zip(self._calls, self._read_no_more, strict=True):
+            calls.append((call.function, tuple([array(one) for one in (*call.inputs, call.output)])))
+            for term in read_no_more:
+                free.setdefault((term.width, term.dtype), []).append(arrays[id(term)])
         return calls
 
 
@@ -165,8 +168,8 @@ class Player:
         return loss, self._gradient
 
 
-def _terms(call: _Call) -> Iterator[Term]:
-    return (one for one in (*call.inputs, call.output) if isinstance(one, Term))
+def _roots(call: _Call) -> Iterator[Term]:
+    return (one.root for one in (*call.inputs, call.output) if isinstance(one, Term))
 
 
 def _choose(condition: Array, one: Any, other: Any, output: Array) -> None:
