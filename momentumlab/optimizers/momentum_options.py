@@ -18,6 +18,7 @@ _LAWS = {  # what each option must be, and why where a refusal would surprise
     "maximize": ("must be True or False", ""),
     "form": ("must be 'torch' or 'classical'", ""),
 }
+_HELD = (True,) * len(_LAWS)
 
 
 class Options(NamedTuple):
@@ -41,12 +42,12 @@ def options_of(group: Mapping[str, Any], index: int | None = None) -> Options:
         0 <= lr < math.inf,
         0 <= momentum < 1,
         0 <= dampening <= 1,
-        isinstance(nesterov, bool),
+        nesterov is True or nesterov is False,
         0 <= weight_decay < math.inf,
-        isinstance(maximize, bool),
-        form in ("torch", "classical"),
+        maximize is True or maximize is False,
+        form == "torch" or form == "classical",
     )
-    if not all(held) or (nesterov and dampening):
+    if held != _HELD or (nesterov and dampening):
         where = "" if index is None else f"param_groups[{index}]: "
         for (name, (law, why)), holds in zip(_LAWS.items(), held, strict=True):
             if not holds:
