@@ -18,7 +18,6 @@ _LAWS = {  # what each option must be, and why where a refusal would surprise
     "maximize": ("must be True or False", ""),
     "form": ("must be 'torch' or 'classical'", ""),
 }
-_HELD = (True,) * len(_LAWS)
 
 
 class Options(NamedTuple):
@@ -42,12 +41,12 @@ def options_of(group: Mapping[str, Any], index: int | None = None) -> Options:
         0 <= lr < math.inf,
         0 <= momentum < 1,
         0 <= dampening <= 1,
-        nesterov is True or nesterov is False,
+        isinstance(nesterov, bool),
         0 <= weight_decay < math.inf,
-        maximize is True or maximize is False,
-        form == "torch" or form == "classical",
+        isinstance(maximize, bool),
+        form in ("torch", "classical"),
     )
-    if held != _HELD or (nesterov and dampening):
+    if not all(held) or (nesterov and dampening):
         where = "" if index is None else f"param_groups[{index}]: "
         for (name, (law, why)), holds in zip(_LAWS.items(), held, strict=True):
             if not holds:
