@@ -6,7 +6,8 @@ passes five times. It computes the torch form, which for as long as η is consta
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,25 +42,38 @@ class OnePass:
     def __init__(self, *, inertia: bool, nesterov: bool) -> None:
         self._inertia = inertia
         self._nesterov = nesterov
-        self._seen: list[Any] = [None] * 5
+        self._seen: Sequence[Any] = [None] * 5
         self._parts: list[Sequence[Any]] = [()] * 5
+        self._kernels: list[Callable[[], None]] = []  # a call for each run, all its arguments given
 
     def __call__(self, theta: Array, gradient: Array, buffer: Array, gamma: Array, eta: Array) -> tuple[Array, Memory]:
-        for place, array in enumerate((theta, gradient, buffer, gamma, eta)):
-            if self._seen[place] is not array:  # as a rule works in place, the arrays of a stack seldom change
-                self._seen[place] = array
+        known = self._seen
+        same = theta is known[0] and gradient is known[1] and buffer is known[2]
+        if not (same and gamma is known[3] and eta is known[4]):
+            # Seldom: as a rule works in place, the arrays of a stack stay what they are.
+            self._kernels = self._prepared((theta, gradient, buffer, gamma, eta))
+        for kernel in self._kernels:
+            kernel()
+        return theta, buffer
+
+    def _prepared(self, given: Sequence[Array]) -> list[Callable[[], None]]:
+        for place, (array, before) in enumerate(zip(given, self._seen, strict=True)):
+            if array is not before:
                 self._parts[place] = array.unbind() if place < 3 else array.flatten().tolist()
-        for one_theta, one_gradient, one_buffer, one_gamma, one_eta in zip(*self._parts, strict=True):
-            torch._fused_sgd_(
-                [one_theta],
-                [one_gradient],
-                [one_buffer],
-                momentum=(self._inertia and one_gamma) or _LEAST,
-                lr=one_eta,
+        self._seen = given
+        return [
+            partial(
+                torch._fused_sgd_,
+                [theta],
+                [gradient],
+                [buffer],
+                momentum=(self._inertia and gamma) or _LEAST,
+                lr=eta,
                 dampening=0.0,
                 weight_decay=0.0,
                 nesterov=self._nesterov,
                 maximize=False,
                 is_first_step=False,
             )
-        return theta, buffer
+            for theta, gradient, buffer, gamma, eta in zip(*self._parts, strict=True)
+        ]

@@ -1,6 +1,7 @@
 """`momentumlab.Momentum`: momentum for anybody's training script, in place of torch.optim.SGD."""
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, cast, overload
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from momentumlab.optimizers.momentum_options import Form, Options, in_words, number, options_of
 from momentumlab.optimizers.surroundings import hooked_while_watched, set_grad_enabled, without_dynamo
-from momentumlab.optimizers.together import update_together
+from momentumlab.optimizers.together import Known, update_together
 
 
 class Momentum(torch.optim.Optimizer):
@@ -58,6 +59,7 @@ class Momentum(torch.optim.Optimizer):
             "form": form,
         }
         super().__init__(params, defaults)
+        self._known: defaultdict[int, Known] = defaultdict(dict)  # by the group's place
         self.register_state_dict_post_hook(_write_torchs_buffers)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -88,8 +90,9 @@ class Momentum(torch.optim.Optimizer):
         records = torch.is_grad_enabled()
         set_grad_enabled(False)
         try:
-            for group, options in zip(self.param_groups, every, strict=True):
-                for parameter in update_together(group["params"], self.state, options):
+            for index, options in enumerate(every):
+                parameters = self.param_groups[index]["params"]
+                for parameter in update_together(parameters, self.state, options, self._known[index]):
                     self._update(parameter, cast(Tensor, parameter.grad), options)
         finally:
             set_grad_enabled(records)
@@ -116,6 +119,7 @@ class Momentum(torch.optim.Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """What load_state_dict ends with, and unpickling and deepcopy consist of."""
         own = vars(self).get("param_groups", [])  # none yet in an unpickled optimizer
+        self._known = defaultdict(dict)
         super().__setstate__(state)
         for group, before in zip(self.param_groups, own, strict=False):
             for name, value in before.items():

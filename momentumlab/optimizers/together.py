@@ -16,6 +16,9 @@ from momentumlab.optimizers.momentum_options import Options
 # The kernel of torch.optim.SGD(fused=True). Private to torch: where it is missing, the readable lines do its work.
 FUSED_SGD: Any = getattr(torch, "_fused_sgd_", None)
 
+# What torch.compile asks of its inputs before every call; it loads no compiler. Private too, so `_are_alike` asks then.
+GUARDS: Any = getattr(getattr(getattr(torch._C, "_dynamo", None), "guards", None), "TensorGuards", None)
+
 _ON_CPU = {("cpu", dtype) for dtype in (torch.float32, torch.float64)}
 _FUSED = _ON_CPU | {("cuda", dtype) for dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)}
 _TYPES = {Tensor, torch.nn.Parameter}  # a subclass may do anything at all in a call
@@ -26,9 +29,16 @@ _IN_CACHE = 2**17  # elements that the classical form takes through all its line
 # Parameters, their gradients, and their buffers or velocities (none where the form keeps none), in one order.
 Lists: TypeAlias = tuple[list[Tensor], list[Tensor], list[Tensor]]
 
+Known: TypeAlias = dict[tuple[str | None, int], Any]
+"""By the name of the memory and the number of tensors: torch's guards of tensors that were found alike."""
 
-def update_together(parameters: list[Tensor], state: Mapping[Tensor, dict[str, Any]], options: Options) -> list[Tensor]:
+
+def update_together(
+    parameters: list[Tensor], state: Mapping[Tensor, dict[str, Any]], options: Options, known: Known
+) -> list[Tensor]:
     """Update what can be by few calls; gives the parameters with a gradient that are left to the readable lines.
+
+    `known` is what it remembers between the steps of an optimizer: how tensors look that need no second inspection.
 
     The torch form gives the bits of torch.optim.SGD(fused=True). Beside the readable lines a buffer may be an ulp off
     where the kernel rounds μ·b + ∇J once and not twice: on x86 in the last elements, which fill no vector. The
@@ -36,14 +46,14 @@ def update_together(parameters: list[Tensor], state: Mapping[Tensor, dict[str, A
     """
     compiling = torch.compiler.is_compiling()
     if options.form == "torch" and FUSED_SGD is not None and not compiling:
-        batches, others = _sort(parameters, state, "momentum_buffer" if options.momentum else None, _FUSED)
+        batches, others = _sort(parameters, state, "momentum_buffer" if options.momentum else None, _FUSED, known)
         for batch in batches:
             _torch_form(batch, options)
         return others
     # Without these every operation is one rounding, wherever a kernel's vectors begin and end.
     many_roundings = options.dampening or options.weight_decay or options.maximize
     if options.form == "classical" and options.momentum and not many_roundings and not compiling:
-        batches, others = _sort(parameters, state, "velocity", _ON_CPU)
+        batches, others = _sort(parameters, state, "velocity", _ON_CPU, known)
         for batch in batches:
             _classical_form(batch, options)
         return others
@@ -83,11 +93,18 @@ def _sort(
     state: Mapping[Tensor, dict[str, Any]],
     memory: str | None,
     kinds: set[tuple[str, torch.dtype]],
+    known: Known,
 ) -> tuple[list[Lists], list[Tensor]]:
     """What can be updated by one call each: all at once, or, where they are not alike, one by one; and the others."""
     gradients: list[Any] = [parameter.grad for parameter in parameters]
     memories: list[Any] = [state.get(parameter, {}).get(memory) for parameter in parameters] if memory else []
+    tensors = [*parameters, *gradients, *memories]
+    guards = known.get((memory, len(tensors)))
+    if guards is not None and guards.check(*tensors):
+        return [(parameters, gradients, memories)], []
     if _are_alike(parameters, gradients, memories, kinds):
+        if GUARDS is not None:
+            known[memory, len(tensors)] = _guards(tensors)
         return [(parameters, gradients, memories)], []
     batches, others = [], []
     for index, parameter in enumerate(parameters):
@@ -121,6 +138,15 @@ def _are_alike(
         and list(map(Tensor.numel, gradients)) == sizes
         and (not memories or list(map(Tensor.numel, memories)) == sizes)
     )
+
+
+def _guards(tensors: list[Tensor]) -> Any:
+    """What says in one call whether other tensors have the types, dtypes, devices, layouts, sizes and strides of these.
+
+    It keeps none of them alive.
+    """
+    sizes, strides = [list(tensor.shape) for tensor in tensors], [list(tensor.stride()) for tensor in tensors]
+    return GUARDS(*tensors, dynamic_dims_sizes=sizes, dynamic_dims_strides=strides)
 
 
 def _pieces(batch: Lists) -> Iterator[Lists]:

@@ -74,7 +74,10 @@ class Update:
         theta, gradient, memory = now.theta, now.gradient, now.memory
         if self._has_options:
             theta, gradient, memory = self._with_options(now, given, arrays)
-        return self.rule.update(theta, gradient, memory, **{name: given[name] for name in self.rule.hyperparameters})
+        names = self.rule.hyperparameters
+        if len(given) > len(names):  # those of the options too
+            given = {name: given[name] for name in names}
+        return self.rule.update(theta, gradient, memory, **given)
 
     @cached_property
     def _has_options(self) -> bool:

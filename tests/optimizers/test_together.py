@@ -69,11 +69,12 @@ def test_dense_contiguous_tensors_go_together_and_all_others_line_by_line(form):
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("updates", [1, 3])  # after the second it is known how the tensors look
 @pytest.mark.parametrize("which", ["gradient", "memory", "parameter"])
-def test_a_tensor_of_another_size_is_refused_by_torch_and_nothing_is_read_past_its_end(which, form):
+def test_a_tensor_of_another_size_is_refused_by_torch_and_nothing_is_read_past_its_end(which, updates, form):
     tensor = torch.nn.Parameter(torch.ones(4))
     optimizer = momentumlab.Momentum([tensor], lr=0.1, momentum=0.9, form=form)
-    train(optimizer, [tensor], 1)
+    train(optimizer, [tensor], updates)
     tensor.grad = torch.ones(4)
     memory = optimizer.state[tensor]
     if which == "memory":
@@ -87,18 +88,47 @@ def test_a_tensor_of_another_size_is_refused_by_torch_and_nothing_is_read_past_i
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_buffer_or_velocity_of_another_layout_or_dtype_is_used_as_it_is(form):
+@pytest.mark.parametrize("updates", [1, 3])
+def test_a_buffer_or_velocity_of_another_layout_or_dtype_is_used_as_it_is(updates, form):
     for change in (torch.Tensor.double, lambda tensor: tensor.t().contiguous().t()):
         paths = []
         for changed in (False, True):
             tensor = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
             optimizer = momentumlab.Momentum([tensor], lr=0.125, momentum=0.5, form=form)
-            train(optimizer, [tensor], 1)
+            train(optimizer, [tensor], updates)
             if changed:
                 memory = optimizer.state[tensor]
                 memory.update({name: change(value) for name, value in memory.items()})
             paths += train(optimizer, [tensor], 3)
         torch.testing.assert_close(*paths)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tensors_are_inspected_once_and_again_when_one_of_them_looks_otherwise(form, monkeypatch):
+    tensors = many(torch.float32)[:3]
+    optimizer = momentumlab.Momentum(tensors, lr=0.1, momentum=0.9, form=form)
+    train(optimizer, tensors, 2)
+    inspected = []
+    inspect = together._are_alike
+    monkeypatch.setattr(together, "_are_alike", lambda *given: inspected.append(given) or inspect(*given))
+    train(optimizer, tensors, 2)
+    assert bool(inspected) is (together.GUARDS is None)
+    for change in (lambda gradient: gradient.to_sparse(), torch.Tensor.double, lambda _: None):
+        inspected.clear()
+        for tensor in tensors:
+            tensor.grad = torch.ones_like(tensor)
+        tensors[0].grad_dtype = None  # any
+        tensors[0].grad = change(tensors[0].grad)
+        optimizer.step()
+        assert inspected
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_without_torchs_private_guards_every_step_inspects_them(form, monkeypatch):
+    one, other = many(torch.float32), many(torch.float32)
+    known = train(momentumlab.Momentum(one, lr=0.1, momentum=0.9, form=form), one, 4)
+    monkeypatch.setattr(together, "GUARDS", None)
+    assert_same_bits(known, train(momentumlab.Momentum(other, lr=0.1, momentum=0.9, form=form), other, 4))
 
 
 def test_pieces_hold_everything_once_and_fit_into_the_cache():
