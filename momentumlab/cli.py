@@ -50,6 +50,10 @@ AllowCode = Annotated[
     list[str],
     typer.Option("--allow-code", metavar="FILE", help="Let this file of yours run: a rule, my_rule.py. Repeatable."),
 ]
+AllowDrift = Annotated[
+    bool,
+    typer.Option("--allow-drift", help="Go on with an unfinished result though device, threads or versions changed."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
@@ -110,6 +114,7 @@ def run(
     runs: Runs = Path("runs"),
     no_plot: NoPlot = False,
     fresh: Fresh = False,
+    allow_drift: AllowDrift = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -124,7 +129,8 @@ def run(
             several = f"momentumlab sweep {safe(config)} --{option} {safe(given)}"
             raise ConfigError(f"--{option}: got {shown(given)}, and run takes one value. For several: {several}")
     experiment = load(config, gamma=gamma, eta=eta, seed=seed, set=settings)
-    carried = _carry_out(experiment, single(experiment), "run", allow_code, runs, fresh, quiet)
+    ways = {"runs": runs, "fresh": fresh, "allow_code": allow_code, "allow_drift": allow_drift}
+    carried = _carry_out(experiment, single(experiment), "run", quiet, **ways)
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
     if as_json:
@@ -156,6 +162,8 @@ def sweep(
     runs: Runs = Path("runs"),
     no_plot: NoPlot = False,
     fresh: Fresh = False,
+    allow_drift: AllowDrift = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop with the first run that fails.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -171,7 +179,8 @@ def sweep(
         say_all(() if quiet else grid.notes)
         _print_cells(grid, as_json)
         return
-    carried = _carry_out(experiment, grid, "sweep", allow_code, runs, fresh, quiet)
+    ways = {"runs": runs, "fresh": fresh, "allow_code": allow_code, "allow_drift": allow_drift}
+    carried = _carry_out(experiment, grid, "sweep", quiet, fail_fast=fail_fast, **ways)
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
     if as_json:
@@ -251,16 +260,13 @@ def show(
 app.command(epilog="Example:  momentumlab check torch.optim.SGD --set nesterov=true")(check)
 
 
-def _carry_out(
-    experiment: Any, grid: Any, command: str, allow_code: list[str], runs: Path, fresh: bool, quiet: bool
-) -> "Carried":
+def _carry_out(experiment: Any, grid: Any, command: str, quiet: bool, **ways: Any) -> "Carried":
     from momentumlab import lab
 
     say_all(() if quiet else grid.notes)
     with _stopped_by_signals(), progress(quiet) as advance:
-        carried = lab.carry_out(
-            experiment, grid, command, runs=runs, fresh=fresh, progress=advance, allow_code=allow_code
-        )
+        told = ways if quiet else {"tell": say, **ways}
+        carried = lab.carry_out(experiment, grid, command, progress=advance, **told)
     if carried.found and not quiet:
         say(f"already finished: {safe(carried.result.folder)} (--fresh trains again)")
     return carried
@@ -270,7 +276,7 @@ def _carry_out(
 def _stopped_by_signals() -> Iterator[None]:
     # SIGTERM leaves as Ctrl-C does: the result is marked as interrupted, and the words say how to go on.
     def stop(number: int, _: object) -> None:
-        raise SignalError("stopped by a signal. The same command trains it again.", number)
+        raise SignalError("stopped by a signal. The same command goes on from here.", number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

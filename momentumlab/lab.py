@@ -11,11 +11,12 @@ from momentumlab.experiment import Experiment, Grid, column, examples, expand, r
 from momentumlab.experiment import load as load_experiment
 from momentumlab.results import reader
 from momentumlab.results.files import refused
-from momentumlab.results.naming import result_name
+from momentumlab.results.naming import identity, result_name
 from momentumlab.results.reader import Result, find, is_finished
 
 if TYPE_CHECKING:
     from momentumlab.engine.plan import Group
+    from momentumlab.engine.stop import Stop
     from momentumlab.results.writer import ResultWriter
 
 __all__ = ["Carried", "Drawn", "Result", "carry_out", "load", "plot", "run", "sweep"]
@@ -41,6 +42,10 @@ class Drawn:
     notes: tuple[str, ...]
 
 
+def _say_nothing(text: str) -> None:
+    del text
+
+
 def run(
     config: Source,
     *,
@@ -51,17 +56,28 @@ def run(
     runs: str | Path = "runs",
     fresh: bool = False,
     allow_code: Collection[str] = (),
+    allow_drift: bool = False,
 ) -> Result:
     """Train one run of an experiment and give its result; a finished one is found again and not trained anew.
 
     `config` is a path, the name of a shipped experiment, or a mapping; `set` overrides keys ({"train.epochs": 50}).
     The result lies in a folder below `runs`; `fresh` trains again beside it. `allow_code` names the files of rules
-    (`kind: file`) that may run.
+    (`kind: file`) that may run. An unfinished result is gone on with; where threads, versions or the processor have
+    changed since, only with `allow_drift`.
 
         >>> momentumlab.run("linreg", gamma=0.9).runs["loss_last"]
     """
     experiment = load_experiment(config, gamma=gamma, eta=eta, seed=seed, set=set)
-    return carry_out(experiment, single(experiment), "run", runs=runs, fresh=fresh, allow_code=allow_code).result.held()
+    carried = carry_out(
+        experiment,
+        single(experiment),
+        "run",
+        runs=runs,
+        fresh=fresh,
+        allow_code=allow_code,
+        allow_drift=allow_drift,
+    )
+    return carried.result.held()
 
 
 def sweep(
@@ -76,18 +92,30 @@ def sweep(
     runs: str | Path = "runs",
     fresh: bool = False,
     allow_code: Collection[str] = (),
+    allow_drift: bool = False,
+    fail_fast: bool = False,
 ) -> Result:
     """Train a grid of runs of one experiment and give the result; a finished one is found again.
 
     Values are sequences or written as on the command line ("0,0.5,0.9", "log:1e-3:1:7", "0..4"). `vary` holds further
     axes by dotted key; `zip` pairs all axes but the seed. Without any axis the experiment's own `sweep` section is
-    used.
+    used. A run that fails is recorded and the others go on; with `fail_fast` it ends the sweep.
 
         >>> momentumlab.sweep("linreg", gamma=[0, 0.5, 0.9, 0.99]).runs["loss_last"]
     """
     experiment = load_experiment(config, set=set)
     grid = expand(experiment, gamma=gamma, eta=eta, seed=seed, vary=vary or {}, zip=zip)
-    return carry_out(experiment, grid, "sweep", runs=runs, fresh=fresh, allow_code=allow_code).result.held()
+    carried = carry_out(
+        experiment,
+        grid,
+        "sweep",
+        runs=runs,
+        fresh=fresh,
+        allow_code=allow_code,
+        allow_drift=allow_drift,
+        fail_fast=fail_fast,
+    )
+    return carried.result.held()
 
 
 def carry_out(
@@ -99,8 +127,15 @@ def carry_out(
     fresh: bool = False,
     progress: Progress | None = None,
     allow_code: Collection[str] = (),
+    allow_drift: bool = False,
+    fail_fast: bool = False,
+    tell: Callable[[str], object] = _say_nothing,
 ) -> Carried:
     """Train the grid's cells into a result folder below `runs`, or find the finished result of the same grid.
+
+    An unfinished result is gone on with, to the bytes that it would have had; where device, threads, versions or the
+    processor are others now, only if `allow_drift` says so. With `fail_fast` the first run that fails ends the
+    training. `tell` is given what is to be said before it begins.
 
     Nothing is written before the experiment, its data and its devices are known to be good, and no code of a rule file
     is run unless `allow_code` names it. Raises ConfigError or
@@ -112,16 +147,21 @@ def carry_out(
         return Carried(reader.load(folder), found=True)
     _allow(grid, allow_code)
     from momentumlab.engine.plan import evaluations, groups, header
-    from momentumlab.results.writer import ResultWriter
+    from momentumlab.engine.stop import stop_between_steps
+    from momentumlab.results.writer import Origin, ResultWriter
 
     plan = groups(grid)
     if fresh:
         folder = _new_folder(folder)
-    with ResultWriter(folder, grid, header(plan), evaluations(plan)) as writer:
+    origin = Origin(command, repeated_by(experiment, grid), checksums, identity(grid, checksums))
+    writer = ResultWriter(folder, grid, header(plan), evaluations(plan), fail_fast=fail_fast)
+    with writer, stop_between_steps() as stop:
         if not fresh and is_finished(folder):  # by another process, since we asked
             return Carried(reader.load(folder), found=True)
-        writer.begin(command, repeated_by(experiment, grid), checksums)
-        _train(plan, writer, progress)
+        writer.begin(origin, allow_drift=allow_drift)
+        for note in writer.notes:
+            tell(note)
+        _train(plan, writer, progress, stop)
         writer.finish([(column(group.cells, "run"), group.problem.parameters) for group in plan])
     return Carried(reader.load(folder), found=False)
 
@@ -217,7 +257,7 @@ def missing_pictures(result: Result) -> list[Path]:
     return [picture for picture in belong if not picture.exists()]
 
 
-def _train(plan: "Sequence[Group]", writer: "ResultWriter", progress: Progress | None) -> None:
+def _train(plan: "Sequence[Group]", writer: "ResultWriter", progress: Progress | None, stop: "Stop") -> None:
     from momentumlab.engine.workers import train_all
 
     total = sum(len(group.cells) * group.plan.steps for group in plan)
@@ -229,7 +269,7 @@ def _train(plan: "Sequence[Group]", writer: "ResultWriter", progress: Progress |
         if progress is not None:
             progress(done, total)
 
-    train_all(plan, writer, tick)
+    train_all(plan, writer, tick, stop)
 
 
 def _new_folder(folder: Path) -> Path:

@@ -333,7 +333,7 @@ def test_a_signal_stops_the_training_in_words_and_leaves_the_result_marked(name,
     process.send_signal(getattr(signal, name))
     _, said = process.communicate(timeout=30)
     assert process.returncode == code
-    assert "The same command trains it again" in said
+    assert "The same command goes on from here" in said
     assert "Traceback" not in said
     result = momentumlab.load(next((tmp_path / "runs").iterdir()))
     assert result.manifest["state"] == "interrupted"

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -521,14 +522,16 @@ def test_how_far_a_stopped_run_had_come_is_told(tmp_path, monkeypatch):
 
 def test_a_disk_that_refuses_leaves_the_result_free_to_be_asked_for_again(tmp_path, monkeypatch):
     from momentumlab.errors import ResultError
-    from momentumlab.results import rows
+    from momentumlab.results import disk
 
-    def full(*_):
-        raise OSError(28, "No space left on device")
+    def full(request, *arguments):
+        if request is os.write:
+            raise OSError(28, "No space left on device")
+        return request(*arguments)
 
     kept = []
     with monkeypatch.context() as patch:
-        patch.setattr(rows, "rows_text", full)
+        patch.setattr(disk, "ask", full)
         for _ in range(2):
             with pytest.raises(ResultError, match="no space left on device") as refused:
                 momentumlab.run("rosenbrock", runs=tmp_path)

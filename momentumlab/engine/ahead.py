@@ -20,6 +20,7 @@ from momentumlab.engine.loop import Plan, bound
 from momentumlab.engine.stack import Look, Measured, RuleStack
 from momentumlab.optimizers.rules import RULES
 from momentumlab.problems.models import Batch, Batches
+from momentumlab.results.checkpoint import State
 
 MOST_STEPS = 64
 """So many steps are run ahead: what is waited for once is spread well, and little is done for runs that have ended."""
@@ -66,6 +67,17 @@ class Ahead:
 
     def keep(self, rows: Rows) -> None:
         self._rows, self.runs = self._rows[rows], self.runs[rows]
+
+    def state(self, step: int) -> State | None:
+        if step in self._block:
+            return None  # the inner stack is ahead of it
+        state = self._stack.state(step)
+        return {name: values[self._rows] for name, values in (state | {"bound": self._bound}).items()}
+
+    def restore(self, step: int, state: State) -> None:
+        self._stack.keep(self._rows)
+        self._stack.restore(step, state)
+        self._rows, self._bound = np.arange(len(self.runs)), state["bound"]
 
     def _next_stop(self, step: int) -> int:
         return self._stops[bisect_left(self._stops, step)]

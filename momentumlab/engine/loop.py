@@ -1,17 +1,19 @@
 """The one loop: look, judge, record, advance. A single run and a grid of thousands pass through the same lines."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from momentumlab.arrays import Arrays
 from momentumlab.engine.measure import Columns
-from momentumlab.engine.rows import Record, Rows
+from momentumlab.engine.outcome import Outcome, packed, unpacked
+from momentumlab.engine.rows import Rows
 from momentumlab.engine.stack import Look, Stack
 from momentumlab.problems.problem import Problem
+from momentumlab.results.checkpoint import State
 
 TOO_FAR = 1e12
 """A run has diverged when J exceeds this many times |J₀| (or this number itself, where |J₀| is below 1)."""
@@ -40,38 +42,47 @@ class Plan:
         return step % self.every == 0 or step == self.steps
 
 
-@dataclass
-class Outcome:
-    """What became of one run. A number that does not apply is nan."""
+class Keeper(Protocol):
+    """Who takes the rows of a stack, and now and then its state."""
 
-    status: str = "interrupted"  # finished | diverged | failed | interrupted
-    reason: str = "not trained yet"
-    steps: int = 0
-    loss_first: float = float("nan")
-    loss_last: float = float("nan")
-    loss_best: float = float("nan")
-    evaluation: dict[str, float] = field(default_factory=dict)  # the last values
-    theta: npt.NDArray[Any] | None = None  # (parameter,), after the last update
+    def record(self, columns: Columns) -> None:
+        """Add rows."""
+        ...
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a state."""
+        ...
+
+    def save(self, state: State) -> None:
+        """Keep the state, which the same stack can go on from should the process die. May end the training."""
+        ...
 
 
 def train(
     stack: Stack,
     problem: Problem,
     plan: Plan,
-    record: Record,
+    keeper: Keeper,
     tick: Callable[[int], None],
     outcomes: dict[int, Outcome],
+    saved: State | None = None,
 ) -> None:
     """Train every run of the stack and write into `outcomes`, by run number, what became of each.
 
     Whatever ends the training early (a signal, an error) finds there how far the others had come. A run that diverges
     writes that row as its last and leaves the stack; the others do not notice. `tick` is told how many updates were
-    made, counted over the runs.
+    made, counted over the runs. From a `saved` state, one that the keeper was given, the same numbers come as if
+    nothing had happened.
     """
     ledger = _Ledger(stack.runs, outcomes)
-    rows = Rows(stack, problem, plan.vectors, record)
+    first = 0 if saved is None else _go_on(stack, ledger, saved, tick)
+    rows = Rows(stack, problem, plan.vectors, keeper.record)
     with ledger, np.errstate(all="ignore"), rows:  # an overflow is an outcome, which `judge` sees, and not a warning
-        for step in range(plan.steps + 1):
+        for step in range(first, plan.steps + 1):
+            if keeper.due and (state := stack.state(step)) is not None:
+                rows.flush()
+                keeper.save({"step": np.array(step), **state, **ledger.state(), **packed(outcomes)})
             look = stack.look(step)
             diverged, over = ledger.judge(look, stack.arrays, step), step == plan.steps
             evaluation = _evaluation(problem, look, stack.arrays) if step in plan.evaluate_at else {}
@@ -90,6 +101,16 @@ def train(
                 stack.keep(np.flatnonzero(healthy))
             stack.advance()
             tick(len(stack.runs))
+
+
+def _go_on(stack: Stack, ledger: "_Ledger", saved: State, tick: Callable[[int], None]) -> int:
+    """Bring a stack at its start, and what is known of it, to a saved state; gives the step that comes next."""
+    step = int(saved["step"])
+    stack.keep(np.flatnonzero(np.isin(stack.runs, saved["runs"])))
+    stack.restore(step, saved)
+    ledger.restore(step, saved)
+    tick(step * len(stack.runs))
+    return step
 
 
 def _evaluation(problem: Problem, look: Look, arrays: Arrays) -> Columns:
@@ -113,6 +134,19 @@ class _Ledger:
     def __exit__(self, *_: object) -> None:
         # Nobody is left here unless the training was stopped: they are interrupted, as far as they had come.
         self._write("interrupted", f"stopped at step {self._step}", np.ones(len(self._runs), np.bool_))
+
+    def state(self) -> State:
+        """What is known of the runs that are still trained."""
+        known = {"runs": self._runs, **{f"loss_{name}": losses for name, losses in self._losses.items()}}
+        return known | {f"evaluation_{name}": values for name, values in self._evaluation.items()}
+
+    def restore(self, step: int, state: State) -> None:
+        """Go on from a state; those who had come to their end by then are outcomes."""
+        self._step, self._runs = step, state["runs"]
+        self._losses, self._evaluation = _named("loss_", state), _named("evaluation_", state)
+        if self._losses:
+            self._lowest_bound = self._losses["bound"].min()
+        self.outcomes |= unpacked(state)
 
     def judge(self, look: Look, arrays: Arrays, step: int) -> npt.NDArray[np.intp]:
         """The rows where J or θ is not a number or J has grown beyond all bounds. J → −∞ is not divergence."""
@@ -162,6 +196,10 @@ class _Ledger:
             if reason is None:
                 outcome.reason = _reason(outcome.loss_last, self._step)
             self.outcomes[run] = outcome
+
+
+def _named(start: str, state: State) -> Columns:
+    return {name.removeprefix(start): values for name, values in state.items() if name.startswith(start)}
 
 
 def _reason(loss: float, step: int) -> str:

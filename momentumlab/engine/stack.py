@@ -18,6 +18,7 @@ from momentumlab.optimizers.schedules import Described, as_schedule
 from momentumlab.optimizers.update import Moment, Update
 from momentumlab.optimizers.updates import changes_by_run, setting
 from momentumlab.problems.problem import Problem
+from momentumlab.results.checkpoint import State
 
 
 class Measured(NamedTuple):
@@ -72,6 +73,14 @@ class Stack(Protocol):
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
         """Go on with these rows alone."""
+        ...
+
+    def state(self, step: int) -> State | None:
+        """All that its numbers depend on before it looks at `step`, for a checkpoint; None where it cannot say now."""
+        ...
+
+    def restore(self, step: int, state: State) -> None:
+        """From its start go on as the same runs would that had this state before `step`."""
         ...
 
 
@@ -232,6 +241,23 @@ class RuleStack:
         self.given = self.hyperparameters.columns
         self.now = self.now.of(rows, self.arrays)
         self.feed = self.problem.feed(self._seeds)
+
+    def state(self, step: int) -> State:
+        del step  # the feed is a function of (seed, step): θ and what the rule remembers are all there is
+        numpy, now = self.arrays.numpy, self.now
+        parts = now.memory if isinstance(now.memory, list) else [now.memory]
+        state = {"theta": numpy(now.theta), **{f"memory_{place}": numpy(part) for place, part in enumerate(parts)}}
+        return state if now.loss is None else state | {"loss": numpy(now.loss)}
+
+    def restore(self, step: int, state: State) -> None:
+        array, now = self.arrays.array, self.now
+        several = isinstance(now.memory, list)
+        memory = [array(state[f"memory_{place}"]) for place in range(len(now.memory) if several else 1)]
+        now.theta, now.memory = array(state["theta"]), memory if several else memory[0]
+        now.loss = array(state["loss"]) if "loss" in state else None
+        if step:
+            self.given = self.hyperparameters.at(step - 1)  # of the update that led here
+            self._resting, now.at_rest = False, now.at_rest & False
 
 
 def _quickest(update: Update, problem: Problem, *, eta_is_constant: bool) -> Update:

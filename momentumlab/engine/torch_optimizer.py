@@ -86,6 +86,15 @@ class TorchOptimizer:
             return velocity
         return before - flat(self._parameters)
 
+    def state(self) -> list[dict[str, Any]]:
+        """What torch's classes remember, in torch's own form."""
+        return [part.state_dict() for part in self._parts]
+
+    def restore(self, state: Sequence[dict[str, Any]]) -> None:
+        """Go on from such a state."""
+        for part, remembered in zip(self._parts, state, strict=True):
+            part.load_state_dict(remembered)
+
     def _nesterov_at(self, gamma: float) -> bool:
         # γ = 0 turns Nesterov off: torch refuses the pair, and the two are the same update then.
         return self._nesterov and gamma != 0

@@ -6,6 +6,7 @@ loss.backward()
 optimizer.step()
 """
 
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -21,6 +22,7 @@ from momentumlab.optimizers.update import clipped
 from momentumlab.problems.formulas import ForcesProblem, ObjectiveProblem
 from momentumlab.problems.models import ModelProblem
 from momentumlab.problems.problem import Problem
+from momentumlab.results.checkpoint import State
 
 Backward = Callable[[int], Tensor | None]
 """Computes the loss of a step, fills the gradients, and gives the loss."""
@@ -65,7 +67,23 @@ class TorchRun:
         self._velocity = self._optimizer.step()[None]
 
     def keep(self, rows: npt.NDArray[np.intp]) -> None:
-        raise AssertionError(f"a stack of one has nothing to keep of rows {rows}")
+        assert len(rows) == 1, "of a stack of one its run is kept"
+
+    def state(self, step: int) -> State:
+        del step
+        file = io.BytesIO()
+        parameters = [parameter.detach() for parameter in self._parameters]
+        torch.save((parameters, self._velocity, self._optimizer.state()), file)
+        return {"torch": np.frombuffer(file.getbuffer(), np.uint8)}
+
+    def restore(self, step: int, state: State) -> None:
+        del step
+        file = io.BytesIO(state["torch"].tobytes())
+        parameters, self._velocity, optimizer = torch.load(file, weights_only=True)  # runs no code
+        with torch.no_grad():
+            for parameter, value in zip(self._parameters, parameters, strict=True):
+                parameter.copy_(value)
+        self._optimizer.restore(optimizer)
 
     def _gradient(self) -> Tensor:
         return flat(parameter.grad for parameter in self._parameters if parameter.grad is not None)[None]

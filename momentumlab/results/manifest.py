@@ -1,6 +1,7 @@
 """manifest.json: where a result comes from, and whether it is whole."""
 
 import hashlib
+import itertools
 import json
 import platform
 import subprocess
@@ -29,7 +30,7 @@ def new_manifest(grid: "Grid", command: str, checksums: Mapping[str, str]) -> di
         "command_line": sys.argv,
         "version": __version__,
         "libraries": {"python": platform.python_version()} | _libraries("numpy", "torch"),
-        "machine": {"system": platform.system(), "processor": platform.machine()},
+        "machine": {"system": platform.system(), "processor": platform.machine(), "model": _processor_model()},
         "device": "cpu" if experiment.model is None else train.device,  # formulas are always computed there
         "threads": train.threads,
         "data": dict(checksums),
@@ -39,6 +40,20 @@ def new_manifest(grid: "Grid", command: str, checksums: Mapping[str, str]) -> di
         "git": _git_state(),
         "started": _now(),
     }
+
+
+def drift(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What decides the last bits of numbers and is not now what it was before: [before, now] by name."""
+    there, here = _circumstances(before), _circumstances(now)
+    return {name: [there.get(name), value] for name, value in here.items() if there.get(name) != value}
+
+
+def _circumstances(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: manifest.get(name) for name in ("version", "device", "threads")}
+    for section in ("libraries", "machine"):
+        part = manifest.get(section)
+        found |= part if isinstance(part, dict) else {}
+    return found
 
 
 def ended(manifest: Mapping[str, Any], state: str, checksums: Mapping[str, str]) -> dict[str, Any]:
@@ -66,6 +81,16 @@ def is_as_written(text: str) -> bool | None:
 
 def _json(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _processor_model() -> str:
+    # The libraries choose their kernels by it, and kernels differ in the order of their sums.
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            lines = dict(line.partition(":")[::2] for line in itertools.islice(file, 32))
+    except OSError:
+        return platform.processor()
+    return next((value.strip() for name, value in lines.items() if name.strip() == "model name"), "")
 
 
 def _libraries(*names: str) -> dict[str, str]:

@@ -15,6 +15,11 @@ def result_name(grid: Grid, checksums: Mapping[str, str]) -> str:
     The name, threads and device decide no number; a file of data or of a rule counts by its checksum and not by its
     path, a varied key by its axis and not by the value that it replaces.
     """
+    return f"{grid.cells[0].experiment.name}-{identity(grid, checksums)[:8]}"
+
+
+def identity(grid: Grid, checksums: Mapping[str, str]) -> str:
+    """The hash in full, which two results share only if their numbers are the same."""
     experiment = grid.cells[0].experiment
     described = {
         "experiment": _deciding(experiment.resolved(), checksums),
@@ -23,7 +28,7 @@ def result_name(grid: Grid, checksums: Mapping[str, str]) -> str:
         "version": __version__,
     }
     text = json.dumps(described, sort_keys=True, separators=(",", ":"), default=str)
-    return f"{experiment.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _deciding(experiment: dict[str, Any], checksums: Mapping[str, str]) -> dict[str, Any]:

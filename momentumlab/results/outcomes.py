@@ -1,15 +1,19 @@
 """What became of the runs of a grid, in columns: runs.csv and parameters.npz are written from them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from momentumlab.experiment import Grid, column
+from momentumlab.results.checkpoint import State
 from momentumlab.results.table import Column, table_text
 
 _ROWS_AT_ONCE = 4096
 _LOSSES = ("loss_first", "loss_last", "loss_best")
+_COLUMNS = ("status", "reason", "steps", "float32")
 
 
 class Outcomes:
@@ -42,6 +46,23 @@ class Outcomes:
         whole = {run: end.theta for run, end in outcomes.items() if end.theta is not None}
         if whole:
             self._thetas.append((list(whole), np.stack(list(whole.values()))))
+
+    def state(self) -> State:
+        """All that was noted, to be kept in a checkpoint."""
+        state: State = {f"measured_{name}": values for name, values in self._measured.items()}
+        for number, (runs, thetas) in enumerate(_joined(self._thetas)):
+            state |= {f"theta_runs_{number}": runs, f"theta_{number}": thetas}
+        words = np.array(list(self._words))
+        return state | {"words": words, **{name: getattr(self, f"_{name}") for name in _COLUMNS}}
+
+    def restore(self, state: State) -> None:
+        """Go on from what was noted up to a checkpoint. Raises KeyError where it is none of such a grid."""
+        self._words = {word: number for number, word in enumerate(state["words"].tolist())}
+        self._measured = {name: state[f"measured_{name}"] for name in self._measured}
+        for name in _COLUMNS:
+            setattr(self, f"_{name}", state[name])
+        numbers = itertools.takewhile(lambda number: f"theta_{number}" in state, itertools.count())
+        self._thetas = [(state[f"theta_runs_{number}"].tolist(), state[f"theta_{number}"]) for number in numbers]
 
     def table(self) -> Iterator[str]:
         """runs.csv, some rows at a time: what varies in each run, and what became of it.
@@ -94,5 +115,24 @@ class Outcomes:
             arrays[f"shapes{suffix}"] = np.array(["x".join(map(str, parameter.shape)) for parameter in kind])
         np.savez(file, **arrays)
 
+    def failed(self) -> int:
+        """How many runs have failed."""
+        return int((self._status == self._words.get("failed", -1)).sum())
+
+    def ended(self) -> int:
+        """How many runs have come to their end."""
+        return int((self._status != self._words["interrupted"]).sum())
+
     def _word(self, text: str) -> int:
         return self._words.setdefault(text, len(self._words))
+
+
+def _joined(parts: Iterable[tuple[list[int], Column]]) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[Any]]]:
+    # Those of one kind below each other: a sweep of a million runs has noted hundreds of parts.
+    kinds: dict[tuple[int, str], list[tuple[list[int], Column]]] = {}
+    for runs, thetas in parts:
+        kinds.setdefault((thetas.shape[1], str(thetas.dtype)), []).append((runs, thetas))
+    return [
+        (np.concatenate([np.array(runs) for runs, _ in alike]), np.concatenate([thetas for _, thetas in alike]))
+        for alike in kinds.values()
+    ]

@@ -1,12 +1,14 @@
 """Rows of metrics.csv on their way into a file: as text, some at a time, chunk by chunk."""
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, NamedTuple
 
+from momentumlab.results import disk
 from momentumlab.results.files import refused
 from momentumlab.results.table import Column, joined, rows_text
 
@@ -15,20 +17,49 @@ _ROWS_AT_ONCE = 4096
 _BYTES_AT_ONCE = 2**20
 
 
+class Extent(NamedTuple):
+    """How much of a file there is: its first bytes, and their SHA-256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+
 class Rows:
     """Writes rows at the end of a file; those of a chunk can be taken back until it is closed.
 
-    `path` is what a ResultError names where the disk refuses.
+    `path` is what a ResultError names where the disk refuses. Of a file that holds rows already, `hashed` is the
+    SHA-256 of all that it holds, and `chunk` where the rows of the open chunk begin, with the SHA-256 up to there.
     """
 
-    def __init__(self, file: IO[bytes], header: Sequence[str], path: Path) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        header: Sequence[str],
+        path: Path,
+        hashed: Any = None,
+        chunk: tuple[int, Any] | None = None,
+    ) -> None:
         self._file = file
         self._header = header
         self._path = path
         self._buffer: list[Mapping[str, Column]] = []
         self._buffered = 0
-        self._chunk_start = file.tell()
+        self._hash = hashlib.sha256() if hashed is None else hashed
+        self._chunk = chunk or (0, self._hash.copy())
         self._last_flush = time.monotonic()
+
+    @property
+    def chunk_start(self) -> Extent:
+        """The file up to the rows of the chunk that is being written."""
+        size, hashed = self._chunk
+        return Extent(size, hashed.hexdigest())
+
+    def synced(self) -> Extent:
+        """The file with everything that was added, which is on the disk now."""
+        self.flush()
+        with self._refusals():
+            disk.sync(self._file)
+            return Extent(self._file.tell(), self._hash.hexdigest())
 
     def record(self, columns: Mapping[str, Column]) -> None:
         """Add rows; they reach the file within about half a second."""
@@ -41,37 +72,53 @@ class Rows:
         """Bring everything into the file."""
         rows = self._buffer
         self._buffer, self._buffered, self._last_flush = [], 0, time.monotonic()
+        self.add(rows_text(joined(rows), self._header).encode("ascii"))
+
+    def add(self, text: bytes) -> None:
+        """Add what is written as rows already."""
         with self._refusals():
-            self._file.write(rows_text(joined(rows), self._header).encode("ascii"))
+            self._file.write(text)
+            self._hash.update(text)
             self._file.flush()
 
     def close_chunk(self) -> None:
         """What was added stays."""
         self.flush()
-        self._chunk_start = self._file.tell()
+        self._chunk = self._file.tell(), self._hash.copy()
 
     def abandon_chunk(self) -> None:
         """Take back what was added since the last chunk was closed."""
-        self._buffer, self._buffered = [], 0
-        self._file.truncate(self._chunk_start)
-        self._file.seek(self._chunk_start)
+        start, hashed = self._chunk
+        self._buffer, self._buffered, self._hash = [], 0, hashed.copy()
+        with self._refusals():
+            self._file.seek(start)
+            self._file.truncate(start)
 
-    def begin_anew(self) -> Self:
-        """Take back everything."""
-        self._chunk_start = 0
+    def cut(self, size: int = 0) -> None:
+        """Take back everything beyond so many bytes; what comes is a chunk of its own. The file has no hash then."""
+        self._chunk = size, hashlib.sha256()
         self.abandon_chunk()
-        return self
+
+    def text(self) -> bytes:
+        """All that is in the file."""
+        self.flush()
+        with self._refusals():
+            return b"".join(self._pieces())
 
     def take(self, others: "Rows") -> None:
         """Add all that others have in their file, though it may be another process that wrote it."""
-        source = others._file.fileno()
         with self._refusals():
-            for start in range(0, os.fstat(source).st_size, _BYTES_AT_ONCE):
-                self._file.write(os.pread(source, _BYTES_AT_ONCE, start))
+            for piece in others._pieces():
+                self.add(piece)
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _pieces(self) -> Iterator[bytes]:
+        source = self._file.fileno()
+        for start in range(0, os.fstat(source).st_size, _BYTES_AT_ONCE):
+            yield os.pread(source, _BYTES_AT_ONCE, start)
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -79,3 +126,22 @@ class Rows:
             yield
         except OSError as error:
             raise refused(self._path, error) from error
+
+
+def beginnings(path: Path, extents: Sequence[Extent]) -> list[Any]:
+    """For each of the extents, from short to long, the SHA-256 of that much of the file; None where it is another one.
+
+    Raises ResultError where the file cannot be read.
+    """
+    hashed, size, found = hashlib.sha256(), 0, []
+    try:
+        with path.open("rb") as file:
+            for extent in extents:
+                while size < extent.size and (piece := file.read(min(_BYTES_AT_ONCE, extent.size - size))):
+                    hashed.update(piece)
+                    size += len(piece)
+                whole = size == extent.size and hashed.hexdigest() == extent.sha256
+                found.append(hashed.copy() if whole else None)
+    except OSError as error:
+        raise refused(path, error) from error
+    return found

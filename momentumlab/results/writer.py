@@ -2,30 +2,75 @@
 
 The manifest says `running` until everything else is in place, and `finished` only then. Every cell of the grid has
 its row in runs.csv from the beginning: what is not trained yet is `interrupted`, which is the truth should the
-process die.
+process die. What was trained by then is found again: the checkpoint says how much of metrics.csv belongs to it, and
+what comes after is cut off and trained anew, to the same bytes.
 """
 
+import json
+import os
+import socket
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from momentumlab.errors import ResultError, SignalError
+from momentumlab.errors import ConfigError, MomentumLabError, ResultError, SignalError
 from momentumlab.experiment import Grid
-from momentumlab.results.files import refused, sha256_of, write_whole
-from momentumlab.results.manifest import ended, manifest_text, new_manifest
+from momentumlab.results import disk
+from momentumlab.results.checkpoint import (
+    NAME,
+    State,
+    predecessor,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
+from momentumlab.results.files import refused, remove_strays, sha256_of, write_whole
+from momentumlab.results.manifest import drift, ended, manifest_text, new_manifest
 from momentumlab.results.outcomes import Outcomes
 from momentumlab.results.reader import is_finished
-from momentumlab.results.rows import SECONDS_AT_ONCE, Rows
+from momentumlab.results.rows import SECONDS_AT_ONCE, Extent, Rows, beginnings
 from momentumlab.results.table import Column
-from momentumlab.text import safe
+from momentumlab.text import safe, shown
 
 _SELDOM = 20  # the table of all runs is written anew after so many times as long as it took
+_OUTCOMES, _CHUNK = "outcomes.", "chunk."  # how the names of their arrays begin in a checkpoint
+
+
+class Pace:
+    """When the next checkpoint is due: after some seconds, and after so long that all of them cost little."""
+
+    SECONDS = 2.0
+    TIMES = 60  # what one took: less than two hundredths of the time goes into them
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + self.SECONDS
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time."""
+        return time.monotonic() >= self._next
+
+    def took(self, start: float) -> None:
+        """One was made, begun at `start` of the monotonic clock."""
+        now = time.monotonic()
+        self._next = now + max(self.SECONDS, self.TIMES * (now - start))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a result comes from: the command, the experiment as text, checksums by path, the hash of all of it."""
+
+    command: str
+    experiment: str
+    checksums: Mapping[str, str]
+    identity: str
 
 
 class ResultWriter:
@@ -34,24 +79,42 @@ class ResultWriter:
     Leaving it before `finish` marks the result as interrupted (or failed, by an error) and keeps what is there.
     """
 
-    def __init__(self, folder: Path, grid: Grid, header: Sequence[str], evaluations: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        grid: Grid,
+        header: Sequence[str],
+        evaluations: Sequence[str],
+        *,
+        fail_fast: bool = False,
+    ) -> None:
         self.folder = folder
+        self.done = 0  # chunks that have come to their end
+        self.notes: list[str] = []  # what is to be said about what was found in the folder
         self._grid = grid
         self._header = list(header)
+        self._fail_fast = fail_fast
         self._lock = FileLock(folder / ".lock", timeout=0)
         self._state = "running"
         self._outcomes = Outcomes(grid, evaluations)
+        self._chunk: State | None = None  # what was saved of the chunk that comes next
+        self._over: list[Path] = []  # checkpoints of chunks that have come to their end
 
     def __enter__(self) -> Self:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            disk.make_folder(self.folder)
+            if self.folder.is_symlink():
+                raise ResultError(f"{safe(self.folder)}: a symbolic link, and results are not written through one.")
             self._lock.acquire()
         except Timeout:
             raise ResultError(
-                f"{safe(self.folder)}: another process is writing this result. Wait for it, or use --fresh."
+                f"{safe(self.folder)}: {_holder(self.folder / '.lock')} is writing this result. Wait for it, or use "
+                "--fresh."
             ) from None
         except OSError as error:
             raise refused(self.folder, error) from error
+        with suppress(OSError):  # only a courtesy to whoever comes while we are here
+            (self.folder / ".lock").write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         return self
 
     def __exit__(
@@ -70,32 +133,76 @@ class ResultWriter:
                     self._rows.close()
             self._lock.release()
         if is_finished(self.folder):
-            # Whoever comes next only reads it, so the lock has no more use.
-            (self.folder / ".lock").unlink(missing_ok=True)
+            tidy(self.folder)
 
-    def begin(self, command: str, experiment_text: str, checksums: Mapping[str, str]) -> None:
-        """Lay the folder out: from here on it is a result that readers find, with no rows yet."""
-        self._manifest = new_manifest(self._grid, command, checksums)
-        write_whole(self.folder / "experiment.yaml", experiment_text)
-        path = self.folder / "metrics.csv"
-        try:
-            file = path.open("wb")
-            file.write(f"{','.join(self._header)}\n".encode())
-            file.flush()
-        except OSError as error:
-            raise refused(path, error) from error
-        self._rows = Rows(file, self._header, path)
+    def begin(self, origin: Origin, *, allow_drift: bool = False) -> None:
+        """Lay the folder out, or go on with what is there: from here on it is a result that readers find.
+
+        Raises ConfigError where it was begun under circumstances that give other bits, unless that is allowed.
+        """
+        self._manifest = new_manifest(self._grid, origin.command, origin.checksums)
+        self._identity = origin.identity
+        before = _manifest_in(self.folder)
+        if before is not None and (differences := drift(before, self._manifest)):
+            if not allow_drift:
+                raise ConfigError(_refusal(self.folder, differences))
+            self._manifest["drift"] = [*before.get("drift", []), differences]
+        remove_strays(self.folder)
+        found = self._found()
+        if found is None:
+            self._lay_out()
+        else:
+            self._go_on(*found)
+            self._manifest["started"] = (before or self._manifest).get("started")
+        write_whole(self.folder / "experiment.yaml", origin.experiment)
         self._write_runs()
         self._write_manifest()
+        disk.sync_folder(self.folder)
+        self._pace = Pace()
 
     def record(self, columns: Mapping[str, Column]) -> None:
         """Add rows to metrics.csv; they reach the file within about half a second."""
         self._rows.record(columns)
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return self._pace.due
+
+    def save(self, chunk: State | None = None) -> None:
+        """Write the checkpoint: what was recorded so far and, of a chunk on its way, the state to go on from."""
+        start = time.monotonic()
+        whole, before = self._rows.synced(), self._rows.chunk_start
+        state: dict[str, Any] = {
+            "identity": self._identity,
+            "done": self.done,
+            "sizes": [before.size, whole.size],
+            "sha256": [before.sha256, whole.sha256],
+        }
+        state |= {_OUTCOMES + name: array for name, array in self._outcomes.state().items()}
+        state |= {_CHUNK + name: array for name, array in (chunk or {}).items()}
+        write_checkpoint(self.folder / NAME, state)
+        for path in self._over:
+            remove_checkpoint(path)
+        self._over = []
+        self._pace.took(start)
+
+    def add(self, rows: bytes) -> None:
+        """Add rows as they were written elsewhere."""
+        self._rows.add(rows)
+
     def close_chunk(self, outcomes: Mapping[int, Any]) -> None:
         """The runs of a chunk have come to their end: their rows and their outcomes stay."""
         self._rows.close_chunk()
         self._outcomes.note(outcomes)
+        self._over.append(self.checkpoint_of(self.done))
+        self.done += 1
+        failed = [run for run, outcome in outcomes.items() if outcome.status == "failed"]
+        if failed and self._fail_fast:
+            self.save()
+            raise MomentumLabError(f"run {failed[0]} failed: {safe(outcomes[failed[0]].reason)} (--fail-fast)")
+        if self.due:
+            self.save()
         if time.monotonic() > self._next_table:
             self._write_runs()
 
@@ -106,6 +213,31 @@ class ResultWriter:
     def abandon_chunk(self) -> None:
         """Take back the rows of the chunk that is being written."""
         self._rows.abandon_chunk()
+
+    def saved(self, place: int) -> State | None:
+        """What was saved of the chunk with this number, whose rows so far are in the state or in metrics.csv."""
+        if place == self.done and self._chunk is not None:
+            return self._chunk
+        path = self.checkpoint_of(place)
+        for one in (path, predecessor(path)):
+            if one.exists():
+                try:
+                    state = read_checkpoint(one)
+                except ResultError as error:
+                    self.notes.append(str(error))
+                    continue
+                if str(state.get("identity")) == self._identity:
+                    return state
+        return None
+
+    @property
+    def identity(self) -> str:
+        """What the checkpoints of this result are marked with."""
+        return self._identity
+
+    def checkpoint_of(self, place: int) -> Path:
+        """Where the state of a chunk is saved that another process trains."""
+        return self.folder / f"{NAME}.{place}"
 
     def spool(self) -> Rows:
         """A place for the rows of chunks that another process trains: a file without a name, beside the result's."""
@@ -130,8 +262,63 @@ class ResultWriter:
         self._state = "finished"
         self._close()
 
+    def _found(self) -> tuple[State, Extent, Any] | None:
+        """The newest checkpoint that is whole and whose rows are, how much of metrics.csv is its, and the hash of that.
+
+        Where only the rows of the chunk on its way are not what they were, the state is without that chunk.
+        """
+        newest = self.folder / NAME
+        for path in (newest, predecessor(newest)):
+            if not path.exists():
+                continue
+            try:
+                state = read_checkpoint(path)
+                if str(state.get("identity")) != self._identity:
+                    raise ResultError(f"{safe(path)}: belongs to another result")
+                pairs = zip(state["sizes"].tolist(), state["sha256"].tolist(), strict=True)
+                extents = [Extent(*pair) for pair in pairs]
+                before, whole = beginnings(self.folder / "metrics.csv", extents)
+            except ResultError as error:
+                self.notes.append(f"{error}; the checkpoint before it is used, or the training begins anew")
+                continue
+            if whole is not None:
+                return state, extents[1], whole
+            if before is not None:
+                return {name: array for name, array in state.items() if not name.startswith(_CHUNK)}, extents[0], before
+            self.notes.append(f"{safe(self.folder / 'metrics.csv')}: not as it was written up to {path.name}")
+        return None
+
+    def _go_on(self, state: State, kept: Extent, hashed: Any) -> None:
+        path = self.folder / "metrics.csv"
+        try:
+            file = disk.kept_file(path, kept.size)
+        except OSError as error:
+            raise refused(path, error) from error
+        self._outcomes.restore(_named(_OUTCOMES, state))
+        self.done, self._chunk = int(state["done"]), _named(_CHUNK, state) or None
+        where = "" if self._chunk is None else f", the next ones from step {int(self._chunk['step'])}"
+        ends = f"{self._outcomes.ended()} of {len(self._grid.cells)} runs have come to their end"
+        self.notes.append(f"going on with {safe(self.folder)}: {ends}{where}")
+        size, before = int(state["sizes"][0]), hashed
+        if self._chunk is not None:
+            [before] = beginnings(path, [Extent(size, str(state["sha256"][0]))])
+        self._rows = Rows(file, self._header, path, hashed, (size, before))
+
+    def _lay_out(self) -> None:
+        path = self.folder / "metrics.csv"
+        for one in self.folder.glob(f"{NAME}*"):
+            remove_checkpoint(one)
+        try:
+            disk.remove(path)
+            file = disk.new_file(path)
+        except OSError as error:
+            raise refused(path, error) from error
+        self._rows = Rows(file, self._header, path)
+        self._rows.add(f"{','.join(self._header)}\n".encode())
+        self._rows.close_chunk()
+
     def _close(self) -> None:
-        self._rows.flush()
+        self._rows.synced()
         self._rows.close()
         self._write_runs()
         present = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
@@ -153,3 +340,41 @@ class ResultWriter:
 
     def _write_manifest(self) -> None:
         write_whole(self.folder / "manifest.json", manifest_text(self._manifest))
+
+
+def tidy(folder: Path) -> None:
+    """Remove from a finished result what only its training had use for: whoever comes next reads it."""
+    with suppress(OSError):
+        for path in folder.glob(f"{NAME}*"):
+            disk.remove(path)
+        disk.remove(folder / ".lock")
+
+
+def _named(start: str, state: State) -> State:
+    return {name.removeprefix(start): array for name, array in state.items() if name.startswith(start)}
+
+
+def _manifest_in(folder: Path) -> dict[str, Any] | None:
+    # Of a result that was begun here; one that cannot be read is written anew.
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def _holder(lock: Path) -> str:
+    # Another process, by its number and its machine where it has said so.
+    try:
+        said = json.loads(lock.read_bytes()[:1000])
+        return f"process {int(said['pid'])} on {safe(str(said['host']))}"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "another process"
+
+
+def _refusal(folder: Path, differences: Mapping[str, list[Any]]) -> str:
+    changes = "; ".join(f"{name} {shown(before)}, now {shown(now)}" for name, (before, now) in differences.items())
+    return (
+        f"{safe(folder)} is unfinished and was begun under other circumstances: {changes}. Other bits may come of it. "
+        "Go on all the same with --allow-drift, train it again beside with --fresh, or ask as it was begun."
+    )

@@ -19,6 +19,7 @@ from momentumlab.engine.stack import RuleStack
 from momentumlab.experiment import expand, load
 from momentumlab.optimizers.updates import update_of
 from momentumlab.problems.models import Batch, ModelProblem
+from tests.engine.recording import Recording
 from tests.engine.test_rules_in_stacks import FAR, RUNS
 
 # Three epochs of four batches, the last of them smaller; all data is evaluated after each.
@@ -55,7 +56,7 @@ def trained(problem, vary, most=None, stop_at=None, **changes):
             stack = group.stack(cells)
             stack = stack if most is None else Ahead(stack, group.plan, most)
             with contextlib.suppress(KeyboardInterrupt):
-                train(stack, group.problem, group.plan, rows.append, tick, outcomes)
+                train(stack, group.problem, group.plan, Recording(rows.append), tick, outcomes)
     return together(rows), outcomes, ticks
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from momentumlab.engine import rows as module
-from momentumlab.engine.loop import train
 from momentumlab.engine.plan import groups
 from momentumlab.experiment import expand, load
+from tests.engine.recording import Recording, train_quietly
 
 PROBLEMS = {
     "rosenbrock": {"objective": {"kind": "rosenbrock"}, "train": {"steps": 300}},
@@ -30,7 +30,7 @@ def recorded(problem, record=None, **recording):
     blocks = []
     for group in groups(expand(experiment, vary={"optimizer": optimizers})):
         for cells in group.chunks:
-            train(group.stack(cells), group.problem, group.plan, record or blocks.append, lambda updates: None, {})
+            train_quietly(group, cells, Recording(record or blocks.append))
     return blocks
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import momentumlab
-from momentumlab.engine.loop import train
 from momentumlab.engine.plan import groups
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import expand, load, single
 from momentumlab.optimizers.rules import RULES
 from momentumlab.optimizers.schedules import as_schedule
 from momentumlab.optimizers.updates import setting
+from tests.engine.recording import Recording, train_quietly
 
 STEPS = 18
 STEP = {"schedule": "step", "value": 0.02, "factor": 0.5, "at": [5, 15]}
@@ -82,7 +82,7 @@ def trained(problem, sections):
     outcomes, blocks = {}, []
     for group in groups(grid):
         for cells in group.chunks:
-            train(group.stack(cells), group.problem, group.plan, blocks.append, lambda updates: None, outcomes)
+            train_quietly(group, cells, Recording(blocks.append), outcomes)
     rows = [{} for _ in sections]
     for block in blocks:
         for index, run in enumerate(block["run"]):

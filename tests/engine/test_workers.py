@@ -5,16 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
 
 import momentumlab
 from momentumlab.engine import workers
+from momentumlab.engine.plan import Group
 from momentumlab.problems.formulas import ObjectiveProblem
 from momentumlab.problems.models import ModelProblem
-from momentumlab.results.writer import ResultWriter
 
 NET = {
     "data": {"kind": "moons", "samples": 40},
@@ -49,44 +48,10 @@ def swept(folder, experiment=NET, seeds=range(5)):
 def test_the_bytes_are_those_of_a_single_process(experiment, tmp_path, monkeypatch):
     one, alone = swept(tmp_path / "one", experiment)
     monkeypatch.setattr(workers, "WORTH", 0)
-    monkeypatch.setattr(workers, "_train_here", refuse_in(os.getpid(), workers._train_here))
+    monkeypatch.setattr(workers, "_train_here", lambda *_: pytest.fail("not by this process"))
     _, several = swept(tmp_path / "several", experiment)
     assert several == alone
     assert set(one.runs["status"]) == {"finished"}
-
-
-def refuse_in(process, train):
-    """`train`, which this process must not call itself."""
-
-    def called(*arguments):
-        assert os.getpid() != process
-        train(*arguments)
-
-    return called
-
-
-@pytest.mark.usefixtures("small_chunks")
-def test_two_chunks_of_each_worker_are_under_way(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "WORTH", 0)
-    under_way, most = 0, []
-    submit, take = ProcessPoolExecutor.submit, ResultWriter.take_chunk
-
-    def submitted(self, *arguments):
-        nonlocal under_way
-        under_way += 1
-        most.append(under_way)
-        return submit(self, *arguments)
-
-    def taken(self, *arguments):
-        nonlocal under_way
-        under_way -= 1
-        take(self, *arguments)
-
-    monkeypatch.setattr(ProcessPoolExecutor, "submit", submitted)
-    monkeypatch.setattr(ResultWriter, "take_chunk", taken)
-    swept(tmp_path, "rosenbrock", seeds=range(9))
-    assert len(most) == 9
-    assert max(most) == 4
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -107,23 +72,49 @@ def test_a_run_that_fails_in_a_worker_is_recorded_and_the_others_go_on(tmp_path,
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_where_a_worker_is_killed_one_process_goes_on(tmp_path, monkeypatch):
-    _, alone = swept(tmp_path / "one", "rosenbrock")
+def test_where_a_worker_is_killed_its_runs_are_trained_one_by_one(tmp_path, monkeypatch):
+    one, _ = swept(tmp_path / "one", "rosenbrock")
     monkeypatch.setattr(workers, "WORTH", 0)
-    mine, train = os.getpid(), workers._train_here
+    train = workers.train_chunk
 
-    def killed(group, cells, recorder, tick):
-        if os.getpid() != mine and cells[0].run == 4:
+    def killed(group, cells, *arguments):
+        if cells[0].run == 4:
             os.kill(os.getpid(), signal.SIGKILL)
-        train(group, cells, recorder, tick)
+        train(group, cells, *arguments)
 
-    monkeypatch.setattr(workers, "_train_here", killed)
-    assert swept(tmp_path / "several", "rosenbrock")[1] == alone
+    monkeypatch.setattr(workers, "train_chunk", killed)
+    several, _ = swept(tmp_path / "several", "rosenbrock")
+    assert set(several.runs["status"]) == {"finished"}
+    for run in range(len(one.runs["run"])):
+        for name, values in one.rows(run).items():
+            np.testing.assert_array_equal(several.rows(run)[name], values)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("deadly", [(4,), (5,), (4, 5)])
+def test_a_run_that_kills_its_process_is_recorded_as_failed_and_the_others_go_on(deadly, tmp_path, monkeypatch):
+    one, _ = swept(tmp_path / "one", "rosenbrock")
+    monkeypatch.setattr(workers, "WORTH", 0)
+    stack = Group.stack
+
+    def deadly_stack(self, cells):
+        if any(cell.run in deadly for cell in cells):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return stack(self, cells)
+
+    monkeypatch.setattr(Group, "stack", deadly_stack)
+    several, _ = swept(tmp_path / "several", "rosenbrock")
+    assert [several.runs["status"][run] for run in deadly] == ["failed"] * len(deadly)
+    assert several.runs["reason"][deadly[0]] == "its process was killed, as when memory runs out"
+    for run in set(range(len(one.runs["run"]))) - set(deadly):
+        for name, values in one.rows(run).items():
+            np.testing.assert_array_equal(several.rows(run)[name], values)
 
 
 SCRIPT = """
 import momentumlab
 from momentumlab.engine import workers
+from momentumlab.engine.plan import Group
 workers.WORTH = 0
 workers._processors = lambda: 2
 momentumlab.sweep(
@@ -165,42 +156,6 @@ def alive(process):
 
 
 def test_little_work_stays_in_one_process(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "_train_by_workers", lambda *_: pytest.fail("not worth it"))
+    monkeypatch.setattr(workers, "_Workers", lambda *_: pytest.fail("not worth it"))
     result, _ = swept(tmp_path)
     assert np.all(result.runs["status"] == "finished")
-
-
-STOPPED_WHILE_OUTCOMES_ARE_SENT = """
-import sys
-import momentumlab
-from momentumlab.engine import workers
-from momentumlab.engine.workers import _Sent
-from momentumlab.problems.formulas import ObjectiveProblem
-
-workers.WORTH, workers._processors = 0, lambda: 2
-leave = workers._Desk.leave
-workers._Desk.leave = lambda desk, sent: leave(desk, _Sent({0: b"0" * 50_000_000} | sent.outcomes, sent.updates))
-
-def stopped(desk):
-    raise KeyboardInterrupt
-
-workers._Desk.take = stopped
-build = ObjectiveProblem.__init__
-
-def small(problem, *given):
-    build(problem, *given)
-    problem.stack_limit = 1
-
-ObjectiveProblem.__init__ = small
-try:
-    momentumlab.sweep("rosenbrock", seed="0..11", set={"train.steps": 5}, runs=sys.argv[1])
-except KeyboardInterrupt:
-    print("stopped")
-"""
-
-
-def test_stopping_does_not_wait_for_a_worker_that_was_sending(tmp_path):
-    # 50 MB are more than a pipe holds: sent through one, what was ended in the midst of them would be waited for.
-    command = [sys.executable, "-c", STOPPED_WHILE_OUTCOMES_ARE_SENT, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == "stopped\n", done.stderr
