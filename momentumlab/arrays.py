@@ -184,8 +184,9 @@ def on_accelerator(arrays: Arrays) -> bool:
 
 
 def _finite(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    # A sum is finite where all of its numbers are, unless it overflows.
-    finite: npt.NDArray[np.bool_] = np.isfinite(array.sum(-1))
+    # A sum of squares is finite where all of its numbers are, unless it overflows. Long ones are summed by BLAS.
+    sums = array.sum(-1) if array.shape[-1] <= NARROW else np.vecdot(array, array)
+    finite: npt.NDArray[np.bool_] = np.isfinite(sums)
     return finite if finite.all() else np.isfinite(array).all(-1)
 
 

@@ -49,8 +49,7 @@ def norms_and_cosine(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Nu
     The cosine is nan where one of them is zero. Where squares overflow or vanish in the dtype, that run's numbers are
     taken anew from vectors divided by the largest of their numbers.
     """
-    lengths = np.sqrt([inner(one, one), inner(other, other)])
-    cosines = inner(one, other) / (lengths[0] * lengths[1])
+    lengths, cosines = _of_products(np.array(_products(one, other)))
     rows = _beyond_squares(lengths)
     if len(rows):
         (first, first_scale), (second, second_scale) = _scaled(one[rows]), _scaled(other[rows])
@@ -60,6 +59,46 @@ def norms_and_cosine(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Nu
         product = scaled[0] * scaled[1]
         cosines[rows] = inner(first, second) / np.where(product > 0, product, np.nan)
     return lengths[0], lengths[1], np.minimum(np.maximum(cosines, -1), 1)
+
+
+class Norms:
+    """`norms_and_cosine` of many steps, whose vectors need not be kept: only their products are taken at each."""
+
+    def __init__(self, rows: int, dtype: str) -> None:
+        self._products = np.empty((3, rows), dtype)
+        tiny, huge = _SQUARES[self._products.dtype]
+        self._tiny, self._huge = 2 * tiny**2, huge**2 / 2  # well inside: the others are looked at again
+        self._anew: list[tuple[slice, tuple[Numbers, Numbers, Numbers]]] = []
+
+    def add(self, rows: slice, one: Numbers, other: Numbers) -> None:
+        """Take these rows from the vectors of a step, (row, parameter); from the first row on all anew."""
+        if rows.start == 0:
+            self._anew = []
+        products = _products(one, other)
+        for kept, now in zip(self._products, products, strict=True):
+            kept[rows] = now
+        squares = products[0].tolist() + products[1].tolist()
+        if not (self._tiny < min(squares) and max(squares) < self._huge):  # a few floats: sooner than by numpy
+            self._anew.append((rows, norms_and_cosine(one, other)))
+
+    def all(self, rows: slice) -> tuple[Numbers, Numbers, Numbers]:
+        """Those of these rows, the first and all that were added after it, (row,) each."""
+        lengths, cosines = _of_products(self._products[:, rows])
+        norms = lengths[0], lengths[1], np.minimum(np.maximum(cosines, -1), 1)
+        for some, anew in self._anew:
+            for values, exact in zip(norms, anew, strict=True):
+                values[some] = exact
+        return norms
+
+
+def _products(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    return inner(one, one), inner(other, other), inner(one, other)
+
+
+def _of_products(products: Numbers) -> tuple[Numbers, Numbers]:
+    # (2, row) of norms and (row,) of cosines, as far as the squares are safe.
+    lengths = np.sqrt(products[:2])
+    return lengths, products[2] / (lengths[0] * lengths[1])
 
 
 def distance(theta: Numbers, minima: Sequence[Sequence[float]]) -> Numbers:
