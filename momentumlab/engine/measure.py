@@ -64,31 +64,32 @@ def norms_and_cosine(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Nu
 class Norms:
     """`norms_and_cosine` of many steps, whose vectors need not be kept: only their products are taken at each."""
 
-    def __init__(self, rows: int, dtype: str) -> None:
-        self._products = np.empty((3, rows), dtype)
-        tiny, huge = _SQUARES[self._products.dtype]
+    def __init__(self, dtype: str) -> None:
+        tiny, huge = _SQUARES[np.dtype(dtype)]
         self._tiny, self._huge = 2 * tiny**2, huge**2 / 2  # well inside: the others are looked at again
-        self._anew: list[tuple[slice, tuple[Numbers, Numbers, Numbers]]] = []
+        self._products: list[tuple[Numbers, Numbers, Numbers]] = []
+        self._anew: dict[int, tuple[Numbers, Numbers, Numbers]] = {}  # by the place of the step
 
-    def add(self, rows: slice, one: Numbers, other: Numbers) -> None:
-        """Take these rows from the vectors of a step, (row, parameter); from the first row on all anew."""
-        if rows.start == 0:
-            self._anew = []
+    def add(self, one: Numbers, other: Numbers) -> None:
+        """Take the vectors of a step, (run, parameter)."""
         products = _products(one, other)
-        for kept, now in zip(self._products, products, strict=True):
-            kept[rows] = now
         squares = products[0].tolist() + products[1].tolist()
         if not (self._tiny < min(squares) and max(squares) < self._huge):  # a few floats: sooner than by numpy
-            self._anew.append((rows, norms_and_cosine(one, other)))
+            self._anew[len(self._products)] = norms_and_cosine(one, other)
+        self._products.append(products)
 
-    def all(self, rows: slice) -> tuple[Numbers, Numbers, Numbers]:
-        """Those of these rows, the first and all that were added after it, (row,) each."""
-        lengths, cosines = _of_products(self._products[:, rows])
+    def all(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Those of all steps since the beginning, (step · run,) each."""
+        lengths, cosines = _of_products(np.array(self._products).swapaxes(0, 1))
         norms = lengths[0], lengths[1], np.minimum(np.maximum(cosines, -1), 1)
-        for some, anew in self._anew:
+        for step, anew in self._anew.items():
             for values, exact in zip(norms, anew, strict=True):
-                values[some] = exact
-        return norms
+                values[step] = exact
+        return norms[0].reshape(-1), norms[1].reshape(-1), norms[2].reshape(-1)
+
+    def begin_anew(self) -> None:
+        """Forget all steps."""
+        self._products, self._anew = [], {}
 
 
 def _products(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Numbers]:

@@ -105,7 +105,7 @@ class _Kept:
         self._most = steps
         self._loss = None if look.loss is None else self._arrays.array(np.empty(steps * count))
         self._vectors = [self._arrays.array(np.empty((steps * count, width))) for _ in range(vectors)]
-        self._norms = None if vectors else Norms(steps * count, stack.arrays.dtype)
+        self._norms = None if vectors else Norms(stack.arrays.dtype)
         self._gamma, self._eta = np.empty((2, steps * count))
 
     @property
@@ -118,16 +118,18 @@ class _Kept:
         rows = slice(len(self.steps) * count, (len(self.steps) + 1) * count)
         if not self.steps:
             self._since = time.monotonic()
-        self.steps.append(step)
+            if self._norms is not None:
+                self._norms.begin_anew()
         if self._loss is not None:
             self._loss[rows] = numpy(look.loss)
         if self._norms is not None:
-            self._norms.add(rows, numpy(look.gradient), numpy(look.velocity))
+            self._norms.add(numpy(look.gradient), numpy(look.velocity))
         else:
             vectors = (look.gradient, look.velocity, look.theta)
             for kept, now in zip(self._vectors, vectors, strict=False):  # θ last, which may not be kept
                 kept[rows] = numpy(now)
         self._gamma[rows], self._eta[rows] = look.gamma, look.eta
+        self.steps.append(step)  # last: a signal may come in the midst of this
 
     def all(self) -> tuple[Look, Numbers, Numbers, Arrays]:
         """Everything as one look, the run and the step of each of its rows, and the arrays that it consists of."""
@@ -135,6 +137,9 @@ class _Kept:
         rows = slice(steps * count)
         gradient, velocity, theta, *_ = (*(vector[rows] for vector in self._vectors), None, None, None)
         loss = None if self._loss is None else self._loss[rows]
+        measured = None
+        if self._norms is not None:
+            measured = Measured(np.ones(steps * count, np.bool_), *(numbers[rows] for numbers in self._norms.all()))
         look = Look(
             loss,
             gradient,
@@ -142,6 +147,6 @@ class _Kept:
             lambda: velocity,
             self._gamma[rows].copy(),
             self._eta[rows].copy(),
-            None if self._norms is None else Measured(np.ones(steps * count, np.bool_), *self._norms.all(rows)),
+            measured,
         )
         return look, np.tile(self.runs, steps), np.repeat(self.steps, count), self._arrays

@@ -50,15 +50,16 @@ def test_norms_of_many_steps_are_those_of_each_step(dtype):
     steps = np.random.default_rng(0).standard_normal((10, 2, 3, 700)).astype(dtype)  # (step, vector, run, parameter)
     limits = np.finfo(dtype)
     odd = [0, limits.tiny, limits.tiny**0.5 / limits.eps, limits.max, limits.max**0.5, np.inf, np.nan]
-    norms = Norms(3 * len(steps), np.dtype(dtype).name)
+    norms = Norms(np.dtype(dtype).name)
     with np.errstate(all="ignore"):  # as in the loop
         for step, factor in enumerate(odd):
             steps[step, step % 2, step % 3] *= dtype(factor)
         expected = [norms_and_cosine(*vectors) for vectors in steps]
-        for vectors in (steps[::-1], steps):  # the places are used again
-            for step, (one, other) in enumerate(vectors):
-                norms.add(slice(3 * step, 3 * step + 3), one, other)
-        found = norms.all(slice(3 * len(steps)))
+        for vectors in (steps[::-1], steps):
+            norms.begin_anew()
+            for one, other in vectors:
+                norms.add(one, other)
+        found = norms.all()
     for numbers, each in zip(found, zip(*expected, strict=True), strict=True):
         np.testing.assert_array_equal(numbers, np.concatenate(each))
         assert numbers.dtype == dtype
