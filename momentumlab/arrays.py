@@ -219,8 +219,9 @@ def on_accelerator(arrays: Arrays) -> bool:
 
 
 def _all_finite(array: npt.NDArray[Any]) -> bool:
-    # A sum is finite where all of its numbers are, unless it overflows.
-    return math.isfinite(array.sum()) or bool(np.isfinite(array).all())
+    # A sum is finite where all of its numbers are, unless it overflows. Squares of long vectors are summed by BLAS.
+    sums = array if array.shape[-1] <= NARROW else np.vecdot(array, array)
+    return math.isfinite(sums.sum()) or bool(np.isfinite(array).all())
 
 
 def _laid_out(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

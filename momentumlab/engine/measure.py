@@ -49,8 +49,7 @@ def norms_and_cosine(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Nu
     The cosine is nan where one of them is zero. Where squares overflow or vanish in the dtype, that run's numbers are
     taken anew from vectors divided by the largest of their numbers.
     """
-    lengths = np.sqrt([inner(one, one), inner(other, other)])
-    cosines = inner(one, other) / (lengths[0] * lengths[1])
+    lengths, cosines = _of_products(np.array(_products(one, other)))
     rows = _beyond_squares(lengths)
     if len(rows):
         (first, first_scale), (second, second_scale) = _scaled(one[rows]), _scaled(other[rows])
@@ -60,6 +59,47 @@ def norms_and_cosine(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Nu
         product = scaled[0] * scaled[1]
         cosines[rows] = inner(first, second) / np.where(product > 0, product, np.nan)
     return lengths[0], lengths[1], np.minimum(np.maximum(cosines, -1), 1)
+
+
+class Norms:
+    """`norms_and_cosine` of many steps, whose vectors need not be kept: only their products are taken at each."""
+
+    def __init__(self, dtype: str) -> None:
+        tiny, huge = _SQUARES[np.dtype(dtype)]
+        self._tiny, self._huge = 2 * tiny**2, huge**2 / 2  # well inside: the others are looked at again
+        self._products: list[tuple[Numbers, Numbers, Numbers]] = []
+        self._anew: dict[int, tuple[Numbers, Numbers, Numbers]] = {}  # by the place of the step
+
+    def add(self, one: Numbers, other: Numbers) -> None:
+        """Take the vectors of a step, (run, parameter)."""
+        products = _products(one, other)
+        squares = products[0].tolist() + products[1].tolist()
+        if not (self._tiny < min(squares) and max(squares) < self._huge):  # a few floats: sooner than by numpy
+            self._anew[len(self._products)] = norms_and_cosine(one, other)
+        self._products.append(products)
+
+    def all(self) -> tuple[Numbers, Numbers, Numbers]:
+        """Those of all steps since the beginning, (step · run,) each."""
+        lengths, cosines = _of_products(np.array(self._products).swapaxes(0, 1))
+        norms = lengths[0], lengths[1], np.minimum(np.maximum(cosines, -1), 1)
+        for step, anew in self._anew.items():
+            for values, exact in zip(norms, anew, strict=True):
+                values[step] = exact
+        return norms[0].reshape(-1), norms[1].reshape(-1), norms[2].reshape(-1)
+
+    def begin_anew(self) -> None:
+        """Forget all steps."""
+        self._products, self._anew = [], {}
+
+
+def _products(one: Numbers, other: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    return inner(one, one), inner(other, other), inner(one, other)
+
+
+def _of_products(products: Numbers) -> tuple[Numbers, Numbers]:
+    # (2, row) of norms and (row,) of cosines, as far as the squares are safe.
+    lengths = np.sqrt(products[:2])
+    return lengths, products[2] / (lengths[0] * lengths[1])
 
 
 def distance(theta: Numbers, minima: Sequence[Sequence[float]]) -> Numbers:

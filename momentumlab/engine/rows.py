@@ -1,9 +1,8 @@
-"""The rows of a stack on their way to the record: of a small stack many steps are measured at once.
+"""The rows of a stack on their way to the record: many steps are measured at once.
 
 What is measured of a run depends on nothing but that run, so a row is the same whichever others are measured with it.
 """
 
-import math
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -12,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.arrays import Arrays, NumpyArrays
-from momentumlab.engine.measure import Columns, measure
-from momentumlab.engine.stack import Look, Stack
+from momentumlab.engine.measure import Columns, Norms, measure
+from momentumlab.engine.stack import Look, Measured, Stack
 from momentumlab.problems.problem import Problem
 
 Record = Callable[[Columns], None]
@@ -24,6 +23,7 @@ _TOGETHER = 128  # steps that are measured at once, at most
 _SECONDS = 0.5  # that a row waits at most
 _FEW = 8  # fewer steps than these are measured as quickly one by one
 _NUMBERS = 2**17  # what is kept of them at most: with what is measured a core's cache holds it
+_LONG = 2**9  # parameters of a run from which on a copy of a vector costs more than its products
 
 
 class Rows:
@@ -44,13 +44,13 @@ class Rows:
 
     def add(self, look: Look, step: int, evaluation: Columns) -> None:
         """A row for every run of the stack."""
-        steps = 0 if evaluation or look.measured else min(_TOGETHER, _NUMBERS // (3 * math.prod(look.theta.shape)))
+        steps, vectors = (0, 0) if evaluation or look.measured else self._keeps(look)
         if steps < _FEW:
             self.flush()
             self._record(self._of_step(look, step) | evaluation)
             return
         if self._kept is None or len(self._kept.runs) != len(self._stack.runs):
-            self._kept = _Kept(self._stack, look, steps, with_theta=self._vectors or bool(self._problem.minima))
+            self._kept = _Kept(self._stack, look, steps, vectors)
         self._kept.add(look, step)
         if self._kept.full:
             self.flush()
@@ -68,6 +68,14 @@ class Rows:
             self._kept.steps = []  # before they are recorded: a signal may come in the midst of that
             self._record(columns)
 
+    def _keeps(self, look: Look) -> tuple[int, int]:
+        # Of how many steps, and of each how many of its vectors.
+        with_theta = self._vectors or bool(self._problem.minima)
+        runs, parameters = look.theta.shape
+        if parameters >= _LONG and not with_theta:
+            return _TOGETHER, 0
+        return min(_TOGETHER, _NUMBERS // (3 * runs * parameters)), 2 + with_theta
+
     def _of_step(self, look: Look, step: int) -> Columns:
         runs = self._stack.runs
         return self._columns(look, runs, np.full(len(runs), step), self._stack.arrays)
@@ -82,10 +90,12 @@ class Rows:
 class _Kept:
     """Copies of what a stack looked like at several steps, one below the other as if they were other runs.
 
+    Of its vectors none, or ∇J and v, or θ too. Of none of them the norms are kept instead.
+
     Its arrays are filled again and again: fresh ones would cost more than measuring does.
     """
 
-    def __init__(self, stack: Stack, look: Look, steps: int, *, with_theta: bool) -> None:
+    def __init__(self, stack: Stack, look: Look, steps: int, vectors: int) -> None:
         count, width = look.theta.shape
         self._stack_arrays = stack.arrays
         self._arrays = NumpyArrays(stack.arrays.dtype)
@@ -94,7 +104,8 @@ class _Kept:
         self._since = time.monotonic()
         self._most = steps
         self._loss = None if look.loss is None else self._arrays.array(np.empty(steps * count))
-        self._vectors = [self._arrays.array(np.empty((steps * count, width))) for _ in range(2 + with_theta)]
+        self._vectors = [self._arrays.array(np.empty((steps * count, width))) for _ in range(vectors)]
+        self._norms = None if vectors else Norms(stack.arrays.dtype)
         self._gamma, self._eta = np.empty((2, steps * count))
 
     @property
@@ -107,26 +118,35 @@ class _Kept:
         rows = slice(len(self.steps) * count, (len(self.steps) + 1) * count)
         if not self.steps:
             self._since = time.monotonic()
-        self.steps.append(step)
+            if self._norms is not None:
+                self._norms.begin_anew()
         if self._loss is not None:
             self._loss[rows] = numpy(look.loss)
-        vectors = (look.gradient, look.velocity, look.theta)
-        for kept, now in zip(self._vectors, vectors, strict=False):  # θ last, which may not be kept
-            kept[rows] = numpy(now)
+        if self._norms is not None:
+            self._norms.add(numpy(look.gradient), numpy(look.velocity))
+        else:
+            vectors = (look.gradient, look.velocity, look.theta)
+            for kept, now in zip(self._vectors, vectors, strict=False):  # θ last, which may not be kept
+                kept[rows] = numpy(now)
         self._gamma[rows], self._eta[rows] = look.gamma, look.eta
+        self.steps.append(step)  # last: a signal may come in the midst of this
 
     def all(self) -> tuple[Look, Numbers, Numbers, Arrays]:
         """Everything as one look, the run and the step of each of its rows, and the arrays that it consists of."""
         count, steps = len(self.runs), len(self.steps)
         rows = slice(steps * count)
-        gradient, velocity, *theta = (vector[rows] for vector in self._vectors)
+        gradient, velocity, theta, *_ = (*(vector[rows] for vector in self._vectors), None, None, None)
         loss = None if self._loss is None else self._loss[rows]
+        measured = None
+        if self._norms is not None:
+            measured = Measured(np.ones(steps * count, np.bool_), *(numbers[rows] for numbers in self._norms.all()))
         look = Look(
             loss,
             gradient,
-            theta[0] if theta else None,
+            theta,
             lambda: velocity,
             self._gamma[rows].copy(),
             self._eta[rows].copy(),
+            measured,
         )
         return look, np.tile(self.runs, steps), np.repeat(self.steps, count), self._arrays

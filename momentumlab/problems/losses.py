@@ -28,7 +28,7 @@ def cross_entropy(output: Tensor, target: Tensor) -> tuple[Tensor, Slope]:
     output: (run, class, sample); target: (run, 1, sample) of class numbers.
     """
     logarithm = torch.log_softmax(output, 1)
-    loss = logarithm.gather(1, target).mean((1, 2)).neg_()
+    loss = logarithm.gather(1, target).sum((1, 2)).div_(-output.shape[2])  # torch's mean takes twice as long
 
     def slope() -> Tensor:
         # p − softmax(output)·Σp, as autograd has it, with p = ∂J/∂logarithm, which is −1/samples at the class.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from momentumlab.engine.measure import distance, norm, norms_and_cosine
+from momentumlab.engine.measure import Norms, distance, norm, norms_and_cosine
 
 
 def angle(one, other):
@@ -43,6 +43,26 @@ def test_a_run_is_measured_the_same_alone_among_others_and_in_any_layout(width):
         for numbers, again, single in zip(together, by_parameter, alone, strict=True):
             assert numbers[row] == again[row] == single[0]
             assert numbers.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_norms_of_many_steps_are_those_of_each_step(dtype):
+    steps = np.random.default_rng(0).standard_normal((10, 2, 3, 700)).astype(dtype)  # (step, vector, run, parameter)
+    limits = np.finfo(dtype)
+    odd = [0, limits.tiny, limits.tiny**0.5 / limits.eps, limits.max, limits.max**0.5, np.inf, np.nan]
+    norms = Norms(np.dtype(dtype).name)
+    with np.errstate(all="ignore"):  # as in the loop
+        for step, factor in enumerate(odd):
+            steps[step, step % 2, step % 3] *= dtype(factor)
+        expected = [norms_and_cosine(*vectors) for vectors in steps]
+        for vectors in (steps[::-1], steps):
+            norms.begin_anew()
+            for one, other in vectors:
+                norms.add(one, other)
+        found = norms.all()
+    for numbers, each in zip(found, zip(*expected, strict=True), strict=True):
+        np.testing.assert_array_equal(numbers, np.concatenate(each))
+        assert numbers.dtype == dtype
 
 
 def test_distance_is_to_the_nearest_of_the_minima():

@@ -19,6 +19,11 @@ PROBLEMS = {
         "model": {"kind": "mlp", "hidden": [3]},
         "train": {"epochs": 70, "batch_size": 8},
     },
+    "long vectors": {
+        "data": {"kind": "moons", "samples": 20},
+        "model": {"kind": "mlp", "hidden": [150]},
+        "train": {"epochs": 60, "batch_size": 8},
+    },
 }
 
 
@@ -47,7 +52,7 @@ def whole(blocks):
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_many_steps_at_once_give_the_rows_of_each_step(problem, every, monkeypatch):
     together = recorded(problem, every=every)
-    monkeypatch.setattr(module, "_NUMBERS", 0)
+    monkeypatch.setattr(module, "_FEW", module._TOGETHER + 1)
     one_by_one = recorded(problem, every=every)
     assert every > 1 or len(together) < len(one_by_one) / 4  # rows with an evaluation go alone
     expected = whole(one_by_one)
