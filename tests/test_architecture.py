@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "momentumlab"
 # A module imports from its own room and from lower layers; rooms of one layer do not know each other.
 LAYERS = (
     ("errors.py", "text.py", "arrays.py"),
-    ("memory.py",),
     (
+        "memory.py",
         "optimizers/__init__.py",
         "optimizers/code.py",
         "optimizers/convert.py",
