@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "momentumlab"
 LAYERS = (
     ("errors.py", "text.py", "arrays.py"),
     (
+        "memory.py",
         "optimizers/__init__.py",
         "optimizers/code.py",
         "optimizers/convert.py",

@@ -9,10 +9,12 @@ from functools import cached_property
 
 from momentumlab.arrays import on_accelerator
 from momentumlab.engine.loop import Plan
+from momentumlab.engine.memory import refuse_too_large
 from momentumlab.engine.stack import RuleStack, Stack
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import Cell, Experiment, Grid, around, examples
 from momentumlab.experiment.schema_schedules import ETA, GAMMA, out_of_range
+from momentumlab.experiment.section import LONGEST
 from momentumlab.optimizers.updates import setting, shape_of, try_on, update_of
 from momentumlab.problems.build import build
 from momentumlab.problems.problem import Problem
@@ -21,6 +23,8 @@ MOST_ROWS = 200_000
 """`record.every: auto` keeps metrics.csv at or below this many rows."""
 MOST_VECTORS = {"auto": 4, True: 64, False: 0}
 """`record.vectors`: up to how many parameters θ, ∇J and v are written."""
+MOST_EVALUATIONS = 10**7
+"""How often a run may be evaluated: what is planned ahead has to fit in memory."""
 _EVALUATIONS_BETWEEN = 10  # each costs a third of an epoch: twice as many would tell little more
 
 
@@ -64,6 +68,8 @@ def groups(grid: Grid) -> list[Group]:
     problems = [build(cells[0].experiment) for cells in gathered]
     together = list(zip(gathered, problems, strict=True))
     for cells, problem in together:
+        refuse_too_large(cells[0].experiment, problem, len(cells))
+        _check_length(cells[0].experiment, problem)
         _check_schedules(cells, problem)
         _check_rules(cells, problem)
     if any(cells[0].experiment.optimizer.backend == "torch" for cells in gathered):
@@ -75,6 +81,16 @@ def groups(grid: Grid) -> list[Group]:
         Group(problem, cells, _plan(cells[0].experiment, problem, stride))
         for cells, problem, stride in zip(gathered, problems, every, strict=True)
     ]
+
+
+def _check_length(experiment: Experiment, problem: Problem) -> None:
+    """Raise ConfigError where epochs make more updates than a run can have."""
+    per_epoch, epochs = problem.steps_per_epoch, experiment.train.epochs
+    if per_epoch is not None and epochs is not None and epochs * per_epoch > LONGEST:
+        raise ConfigError(
+            f"train.epochs: {epochs} epochs of {per_epoch} updates each are more than the {LONGEST} "
+            f"that a run can have: at most {LONGEST // per_epoch} epochs"
+        )
 
 
 def _check_schedules(cells: Sequence[Cell], problem: Problem) -> None:
@@ -196,8 +212,16 @@ def _evaluate_at(experiment: Experiment, problem: Problem, steps: int, every: in
     assert problem.steps_per_epoch is not None
     epochs = -(-steps // problem.steps_per_epoch)
     given = experiment.record.evaluate
-    apart = -(-epochs // (_EVALUATIONS_BETWEEN + 1)) if given == "auto" else given
-    ends = range(apart * problem.steps_per_epoch, steps, apart * problem.steps_per_epoch)
+    apart = problem.steps_per_epoch * (-(-epochs // (_EVALUATIONS_BETWEEN + 1)) if given == "auto" else given)
+    between = steps // max(apart, every)
+    if between > MOST_EVALUATIONS:
+        raise ConfigError(
+            f"record.evaluate: {given} evaluates {between} times in a run, and at most {MOST_EVALUATIONS} are "
+            f"possible: take {-(-epochs // MOST_EVALUATIONS)} or more, or auto"
+        )
+    if every > apart:  # every recorded row is the first from some end on: there may be far fewer of them than of ends
+        return frozenset({*range(0, steps, every), steps})
+    ends = range(apart, steps, apart)
     return frozenset({0, steps, *(min(steps, -(-end // every) * every) for end in ends)})
 
 

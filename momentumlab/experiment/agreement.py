@@ -1,5 +1,6 @@
 """Do the sections of an experiment fit each other? Every disagreement at once, in words."""
 
+import itertools
 import math
 import struct
 from collections.abc import Iterator
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 Disagreement = tuple[Keys, str]
 _IN_FLOAT32 = {"gamma": GAMMA, "gammas": GAMMA, "eta": ETA, "clip": Range(0, low_open=True)}
+# What a problem says in numbers that become arrays of the training's dtype.
+_WHERE_IT_BEGINS = (
+    ("model", ("start",)),
+    ("objective", ("start", "noise", "pushes", "eigenvalues", "condition", "width")),
+)
 _Loss = Literal["mse", "cross_entropy"]
 
 MODEL_LOSS: dict[str, _Loss] = {"linear": "mse", "softmax": "cross_entropy"}
@@ -65,10 +71,18 @@ def _rounded_out_of_range(experiment: "Experiment") -> Iterator[Disagreement]:
             problems = setting.problems(_AsFloat32(bounds.low, bounds.high, bounds.low_open, bounds.high_open))
             yield from ((("optimizer", key, *keys), sentence) for keys, sentence in problems)
             continue
-        for keys, number in _numbers(setting, ("optimizer", key)):
-            if _as_float32(number) not in bounds:
-                rounded = f"which float32 rounds to {_as_float32(number):g}: take train.dtype float64"
-                yield keys, f"got {shown(number)}, {rounded}"
+        yield from _rounded(setting, ("optimizer", key), bounds)
+    for section, keys in _WHERE_IT_BEGINS:
+        given = getattr(experiment, section)
+        for key in filter(given.model_fields_set.__contains__, keys) if given is not None else ():
+            yield from itertools.islice(_rounded(getattr(given, key), (section, key), Range()), 1)
+
+
+def _rounded(setting: Any, place: Keys, bounds: Range) -> Iterator[Disagreement]:
+    for keys, number in _numbers(setting, place):
+        if _as_float32(number) not in bounds:
+            rounded = f"which float32 rounds to {_as_float32(number):g}: take train.dtype float64"
+            yield keys, f"got {shown(number)}, {rounded}"
 
 
 def _numbers(setting: Any, keys: Keys) -> Iterator[tuple[Keys, float]]:
@@ -160,7 +174,8 @@ def _samples_suffice(data: Data, batch_size: int | str) -> Iterator[Disagreement
     if samples < 1:
         yield ("data", "test"), f"got {data.test}, which leaves no sample to train on"
     elif isinstance(batch_size, int) and batch_size > samples:
+        there = "is 1 training sample" if samples == 1 else f"are {samples} training samples"
         yield (
             ("train", "batch_size"),
-            f"got {batch_size}, but there are {samples} training samples: at most {samples}, or full",
+            f"got {batch_size}, but there {there}: at most {samples}, or full",
         )

@@ -2,6 +2,7 @@
 
 import builtins
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -14,8 +15,12 @@ from momentumlab.experiment.keys import short_key
 from momentumlab.experiment.regular import MOST_LINES, lattice
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.schema_optimizer import has_gamma
+from momentumlab.memory import refuse_beyond_memory, share_that_fits
 
 AxisValues = str | float | Sequence[object]
+
+_OF_A_RUN = 600  # bytes: what becomes of it, until the tables of the result are written; as measured
+_OF_AN_EXPERIMENT = 8000  # bytes of a cell that has to be made and validated by itself
 
 _ALWAYS_COLUMNS = ("gamma", "eta", "seed")
 _ORDER = {"optimizer.gamma": 0, "optimizer.eta": 1, "seed": 3}  # all others are 2, as given
@@ -65,6 +70,7 @@ def expand(
     axes = _axes(options or section)
     written = {key: value for key, value in experiment.written().items() if key != "sweep"}
     _refuse_unequal_pairs(axes, zipped)
+    _refuse_too_many(axes, zipped)
     cells, notes = _regular(written, axes, zipped) or _general(written, axes, zipped)
     dropped = [key for key in sweep if key != "zip" and key not in {key for key, _ in options.values()}]
     if options and dropped:
@@ -119,6 +125,17 @@ def _refuse_unequal_pairs(axes: tuple[Axis, ...], zipped: bool) -> None:
     if zipped and len({len(axis.values) for axis in others}) > 1:
         lengths = ", ".join(f"{short_key(axis.key)} has {len(axis.values)}" for axis in others)
         raise ConfigError(f"--zip pairs the values one to one, but {lengths}: give each axis as many")
+
+
+def _refuse_too_many(axes: tuple[Axis, ...], zipped: bool) -> None:
+    """Raise ConfigError, before a cell is made, for more of them than memory holds."""
+    lengths = {axis.key: len(axis.values) for axis in axes}
+    seeds = lengths.pop("seed", 1)
+    runs = seeds * (max(lengths.values(), default=1) if zipped else math.prod(lengths.values()))
+    made = math.prod(count for key, count in lengths.items() if key not in NUMBERS)
+    needed = runs * _OF_A_RUN + min(made, runs) * _OF_AN_EXPERIMENT
+    fit = int(runs * share_that_fits(needed))
+    refuse_beyond_memory(needed, f"a sweep of {runs:,} runs", f"at most about {fit:,} runs")
 
 
 def _combinations(axes: tuple[Axis, ...], zipped: bool) -> list[dict[str, Any]]:

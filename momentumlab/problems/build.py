@@ -31,7 +31,7 @@ def _model(experiment: Experiment) -> Problem:
     samples, batch = len(dataset.x), experiment.train.batch_size
     if batch != "full" and batch > samples:
         raise DataError(
-            f"train.batch_size: got {batch}, but only {samples} samples are there to train on. "
+            f"train.batch_size: got {batch}, but the number of samples to train on is {samples}. "
             f"Use at most {samples}, or full."
         )
     problem = ModelProblem(experiment.model, experiment.loss, dataset, experiment.train)

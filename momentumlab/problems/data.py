@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.errors import DataError
+from momentumlab.memory import refuse_beyond_memory, share_that_fits
 from momentumlab.problems.csv_table import read_csv
 from momentumlab.problems.files import Floats, Problems, Table, listed
 from momentumlab.problems.npz_table import read_npz
@@ -20,6 +21,7 @@ from momentumlab.problems.problem import stream
 __all__ = ["Dataset", "build", "cast"]
 
 CLASS_LIMIT = 65536
+_BYTES_OF_A_SAMPLE = {"line": 100, "moons": 150}  # with all copies that are made of it on its way, as measured
 _MOONS, _SPLIT = 10, 11  # streams of data.seed, apart from those that a run draws from its own seed
 
 
@@ -42,6 +44,10 @@ def build(data: Any, loss: str) -> Dataset:
     In float64, but for `line`, which is drawn in float32; `cast` gives the dtype that a training wants.
     Raises DataError where the data cannot be used.
     """
+    if data.kind in _BYTES_OF_A_SAMPLE:
+        needed = data.samples * _BYTES_OF_A_SAMPLE[data.kind]
+        fit = int(data.samples * share_that_fits(needed))
+        refuse_beyond_memory(needed, f"data.samples: {data.samples:,} of them", f"at most {fit:,} samples")
     table = _SOURCES[data.kind](data)
     classes = _classes(table) if loss == "cross_entropy" else None
     y = table.y if classes is None else classes
@@ -81,6 +87,10 @@ def _line(data: Any) -> Table:
     generator = torch.Generator().manual_seed(data.seed)
     x = torch.randn(data.samples, 1, generator=generator)
     y = data.slope * x + data.intercept + data.noise * torch.randn(data.samples, 1, generator=generator)
+    if not torch.isfinite(y).all():
+        raise DataError(
+            "data: slope, intercept or noise makes numbers beyond float32, in which a line is drawn: at most 1e37"
+        )
     return _drawn(x.numpy(), y.numpy(), ("x",), "y")
 
 
@@ -95,7 +105,10 @@ def _moons(data: Any) -> Table:
             np.stack((1 - np.cos(below), 0.5 - np.sin(below)), axis=1),
         )
     )
-    x = circles + data.noise * stream(data.seed, _MOONS).standard_normal(circles.shape)
+    with np.errstate(over="ignore"):  # which is named below
+        x = circles + data.noise * stream(data.seed, _MOONS).standard_normal(circles.shape)
+    if not np.isfinite(x).all():
+        raise DataError("data.noise: makes numbers beyond float64: at most 1e307")
     y = np.repeat((0.0, 1.0), (upper, lower)).reshape(-1, 1)
     return _drawn(x, y, ("x", "y"), "moon")
 

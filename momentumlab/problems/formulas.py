@@ -13,6 +13,7 @@ from momentumlab.problems.problem import NOISE, START, Parameter, stream
 from momentumlab.problems.tape import Player, Tape
 
 _NOISE_BLOCK = 256  # steps of noise drawn at once: one generator a block is a hundredth of one generator a step
+_NOISE_NUMBERS = 2**24  # drawn at once for a seed, at most
 
 
 class ObjectiveProblem:
@@ -90,22 +91,38 @@ class GradientNoise:
         self._scale = scale
         self._dimension = dimension
         self._seeds, self._seed_of_run = np.unique(np.asarray(seeds, np.uint64), return_inverse=True)
-        self._block_number = -1
-        self._block: npt.NDArray[np.float64] = np.empty(0)  # (step, parameter, seed)
+        self._together = _steps_together(dimension)
+        self._drawn_last = (-1, -1)  # the number of the block, and of the part of it that stands in `_part`
+        self._streams: list[np.random.Generator] = []  # of each seed, behind that part
+        self._part: npt.NDArray[np.float64] = np.empty(0)  # (step, parameter, seed)
 
     def added_to(self, gradient: Array, step: int) -> Array:
         """`gradient` (run, parameter) with the noise of this step, of the gradient's dtype."""
         if self._scale == 0:
             return gradient
         number, row = divmod(step, _NOISE_BLOCK)
-        if number != self._block_number:
-            self._block, self._block_number = self._drawn(number), number
-        noise = self._scale * self._block[row][:, self._seed_of_run].T
+        part, row = divmod(row, self._together)
+        if (number, part) != self._drawn_last:
+            self._draw(number, part)
+        noise = self._scale * self._part[row][:, self._seed_of_run].T
         return gradient + noise.astype(gradient.dtype)
 
-    def _drawn(self, number: int) -> npt.NDArray[np.float64]:
-        shape = (_NOISE_BLOCK, self._dimension)
-        return np.stack([stream(int(seed), NOISE, number).standard_normal(shape) for seed in self._seeds], axis=-1)
+    def _draw(self, number: int, part: int) -> None:
+        block, last = self._drawn_last
+        if number != block or part < last:
+            self._streams, last = [stream(int(seed), NOISE, number) for seed in self._seeds], -1
+        shape = (self._together, self._dimension)
+        for _ in range(last, part):  # a generator goes on where it stopped: the parts are those of the whole block
+            self._part = np.stack([drawn.standard_normal(shape) for drawn in self._streams], axis=-1)
+        self._drawn_last = number, part
+
+
+def _steps_together(dimension: int) -> int:
+    # A whole block, but of so many dimensions that it would take gigabytes an equal part of it.
+    steps = _NOISE_BLOCK
+    while steps > 1 and steps * dimension > _NOISE_NUMBERS:
+        steps //= 2
+    return steps
 
 
 class ForcesProblem:

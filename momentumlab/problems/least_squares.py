@@ -82,10 +82,11 @@ class Triangle:
         triangle = np.linalg.qr(np.column_stack([inputs, y]), mode="r") / np.sqrt(samples * outputs)
         width = inputs.shape[1]
         kind = np.dtype(arrays.dtype).type
-        self._r = triangle[:width, :width].astype(kind)
-        self._twice = 2 * self._r
-        self._z = triangle[:width, width:].astype(kind)
-        self._rest = kind((triangle[width:, width:] ** 2).sum())
+        with np.errstate(over="ignore"):  # a loss beyond float32 is inf from the start, which is an outcome
+            self._r = triangle[:width, :width].astype(kind)
+            self._twice = 2 * self._r
+            self._z = triangle[:width, width:].astype(kind)
+            self._rest = kind((triangle[width:, width:] ** 2).sum())
 
     def residuals(self, theta: Array) -> list[list[Array]]:
         """R·θ − z by output and row, each (run,), written out number by number: elementwise in the runs."""
