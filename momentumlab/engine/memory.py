@@ -13,6 +13,7 @@ from momentumlab.problems.problem import Problem
 
 _OF_THETA = 10  # θ, v, ∇J, and what an update and its start hold besides
 _OF_A_LAYER = 4  # what comes out of it for each sample of a batch, and its slope, in training and in evaluation
+_TRIFLE = 2**24  # bytes that are taken without asking the system, which reads a dozen files to answer
 _OF_THE_RESULT = 2  # every run's last θ: as it came, and in parameters.npz
 
 
@@ -23,6 +24,8 @@ def refuse_too_large(experiment: Experiment, problem: Problem, runs: int) -> Non
     together = min(runs, 1 if experiment.optimizer.backend == "torch" else problem.stack_limit)
     kept = _OF_THE_RESULT * size * number
     stack = together * number * _numbers(size, *_layers(problem))
+    if stack + runs * kept < _TRIFLE:
+        return
     if stack + kept > free_memory():
         refuse_beyond_memory(stack + kept, _named(size), _smaller(experiment, problem, number))
     fits = int((free_memory() - stack) / kept)
