@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -143,6 +144,10 @@ def _runs(folder: Path) -> Columns:
         if status not in _STATUSES:
             allowed = ", ".join(_STATUSES)
             raise ResultError(f"{safe(place)}:{row + 2}: status: got {shown(status)}, must be one of {allowed}.")
+    for name in ("gamma", "eta"):
+        for row, cell in enumerate(runs[name].tolist()):
+            if cell in (math.inf, -math.inf) or (isinstance(cell, str) and cell and not is_number(cell, name)):
+                raise ResultError(f"{safe(place)}:{row + 2}: {name}: {shown(cell)} is not a number.")
     if not len(runs["run"]) or runs["run"].min() < 0:
         raise ResultError(f"{safe(place)}: each run has a row with its number, from 0 on, and there must be one.")
     return runs
@@ -150,7 +155,10 @@ def _runs(folder: Path) -> Columns:
 
 def _numbers(folder: Path, only: Collection[str] | None = None) -> Columns:
     place = folder / "metrics.csv"
-    return _of_file(read_numbers, place, safe(place), only)
+    metrics = _of_file(read_numbers, place, safe(place), only)
+    if missing := [name for name in ("run", "step") if name not in metrics and (only is None or name in only)]:
+        raise ResultError(f"{safe(place)}:1: the columns {', '.join(missing)} are missing.")
+    return metrics
 
 
 def damages(folder: Path) -> list[str]:
@@ -182,16 +190,20 @@ def is_finished(folder: Path) -> bool:
     return (folder / "manifest.json").is_file() and bool(_manifest(folder)["state"] == "finished")
 
 
-def find(paths: Iterable[str | Path]) -> tuple[list[Result], list[str]]:
+def find(paths: Iterable[str | Path], *, whole: bool = False) -> tuple[list[Result], list[str]]:
     """Every result at or below the paths, and one line for each that had to be skipped, with the reason.
 
-    Raises ConfigError for a path that does not exist or below which there is no result.
+    `whole` reads the metrics too, so that what is wrong in them is a reason. Raises ConfigError for a path that does
+    not exist or below which there is no result.
     """
     results: list[Result] = []
     skipped: list[str] = []
     for folder in folders(paths, skipped):
         try:
-            results.append(load(folder))
+            result = load(folder)
+            if whole:
+                result.metrics  # noqa: B018 - asking reads them
+            results.append(result)
         except MomentumLabError as error:
             skipped.append(f"skipped {safe(folder)}: {error}")
     return results, skipped
@@ -249,10 +261,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
     _refuse_links(folder)
     place = folder / "manifest.json"
     try:
-        manifest = json.loads(text_of(place), parse_constant=_no_number)
+        found = json.loads(text_of(place), parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise ResultError(f"{safe(place)}: this is not JSON; the result is damaged.") from None
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    manifest: dict[str, Any] = found if isinstance(found, dict) else {}
+    schema = manifest.get("schema")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise ResultError(f"{safe(place)}: this is not the manifest of a result.")
     if schema > SCHEMA:
@@ -270,10 +283,9 @@ def _experiment(folder: Path) -> dict[str, Any]:
     place = folder / "experiment.yaml"
     _of_file(opened, place).close()
     try:
-        experiment: dict[str, Any] = load_experiment(place).resolved()
+        return load_experiment(place).resolved()
     except ConfigError as error:
         raise ResultError(error.problems[0]) from None
-    return experiment
 
 
 def text_of(path: Path) -> str:

@@ -78,8 +78,6 @@ def read_numbers(source: str | Path, place: str, only: Collection[str] | None = 
         names = header.split(",")
         if not header or len(set(names)) != len(names):
             raise ResultError(f"{place}:1: this is not the header of a metrics file: {shown(header)}")
-        if missing := [name for name in _COUNTS if name not in names]:
-            raise ResultError(f"{place}:1: the columns {', '.join(missing)} are missing.")
         wanted = [index for index, name in enumerate(names) if only is None or name in only]
         numbers = _numbers(lines, wanted, len(names), source, place)
     counts = [index for index, column in enumerate(wanted) if names[column] in _COUNTS]
