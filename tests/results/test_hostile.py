@@ -151,3 +151,12 @@ def test_a_setting_that_a_spreadsheet_would_run_is_written_harmless_and_read_bac
     text = table_text({"run": np.arange(2), "word": ["=1+1", "-1"], "eta": np.array([-0.5, 1.0])})
     assert text == "run,word,eta\n0,'=1+1,-0.5\n1,-1,1\n"
     assert read_table(text, "t")["word"].tolist() == ["=1+1", "-1"]
+
+
+def test_a_picture_holds_foreign_words_as_words(bad):
+    text = (bad / "runs.csv").read_text().replace(",status,", ",optimizer.arguments.x,status,")
+    text = text.replace(",finished,", ",--><script>$\\frac{$,finished,", 1).replace("0,finished,", "0,_,finished,")
+    (bad / "runs.csv").write_text(text)
+    sealed(bad)
+    pictures = lab.plot([bad], kind="curves", format="svg").pictures
+    assert all("<script" not in picture.read_text() for picture in pictures)
