@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from momentumlab.errors import ConfigError, MomentumLabError
+from momentumlab.errors import ConfigError, MomentumLabError, ResultError
 from momentumlab.experiment import Experiment, Grid, column, examples, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
 from momentumlab.results import reader
 from momentumlab.results.files import refused
 from momentumlab.results.naming import identity, result_name
 from momentumlab.results.reader import Result, find, is_finished
+from momentumlab.text import safe
 
 if TYPE_CHECKING:
     from momentumlab.engine.plan import Group
@@ -197,12 +198,16 @@ def plot(
     if kind is not None:
         check_kind(kind)
     places = [Path(path) for path in paths]
-    results, skipped = find(places)
+    results, skipped = find(places, whole=True)
     if not results:
         raise MomentumLabError("\n".join([*skipped, "No result could be read, so there is nothing to draw."]))
     unfinished = [_how_far(result) for result in results if not result.finished]
     groups, notes = by_problem(results)
     folder = Path(out) if out is not None else _figures_folder(results, places)
+    if out is None and folder.is_symlink():
+        raise ResultError(
+            f"{safe(folder)}: is a symbolic link, which is not followed. --out names a folder to draw into."
+        )
     pictures: list[Path] = []
     undrawn: list[str] = []
     for group in groups:

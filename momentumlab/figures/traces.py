@@ -226,9 +226,9 @@ def _listed(text: str) -> Value:
     """A list in a cell, as a tuple."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
-    return _value(found) if isinstance(found, list) else text
+    return _value(found) if isinstance(found, list) and "{" not in text else text
 
 
 def recorded(runs: Sequence[Trace]) -> list[str]:
