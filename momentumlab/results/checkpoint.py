@@ -7,7 +7,6 @@ What is in the file is data and never code: arrays of objects, which numpy would
 
 import hashlib
 import io
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from momentumlab.errors import ResultError
+from momentumlab.foreign import opened
 from momentumlab.results import disk
 from momentumlab.results.files import write_whole
 from momentumlab.text import safe
@@ -54,8 +54,7 @@ def write_checkpoint(path: Path, state: Mapping[str, npt.ArrayLike]) -> None:
 def read_checkpoint(path: Path) -> State:
     """The state under `path`. Raises ResultError where it is missing, not whole, or written by a newer version."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with open(descriptor, "rb") as file:
+        with opened(path) as file:
             data = file.read()
     except OSError as error:
         raise ResultError(f"{safe(path)}: {(error.strerror or str(error)).lower()}") from error

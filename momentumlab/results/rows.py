@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from momentumlab.foreign import opened
 from momentumlab.results import disk
 from momentumlab.results.files import refused
 from momentumlab.results.table import Column, joined, rows_text
@@ -135,7 +136,7 @@ def beginnings(path: Path, extents: Sequence[Extent]) -> list[Any]:
     """
     hashed, size, found = hashlib.sha256(), 0, []
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             for extent in extents:
                 while size < extent.size and (piece := file.read(min(_BYTES_AT_ONCE, extent.size - size))):
                     hashed.update(piece)

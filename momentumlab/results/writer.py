@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from momentumlab.errors import ConfigError, MomentumLabError, ResultError, SignalError
 from momentumlab.experiment import Grid
+from momentumlab.foreign import opened
 from momentumlab.results import disk
 from momentumlab.results.checkpoint import (
     NAME,
@@ -357,7 +358,8 @@ def _named(start: str, state: State) -> State:
 def _manifest_in(folder: Path) -> dict[str, Any] | None:
     # Of a result that was begun here; one that cannot be read is written anew.
     try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        with opened(folder / "manifest.json") as file:
+            manifest = json.load(file)
     except (OSError, ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) else None
@@ -366,7 +368,8 @@ def _manifest_in(folder: Path) -> dict[str, Any] | None:
 def _holder(lock: Path) -> str:
     # Another process, by its number and its machine where it has said so.
     try:
-        said = json.loads(lock.read_bytes()[:1000])
+        with opened(lock) as file:
+            said = json.loads(file.read(1000))
         return f"process {int(said['pid'])} on {safe(str(said['host']))}"
     except (OSError, ValueError, TypeError, KeyError):
         return "another process"
