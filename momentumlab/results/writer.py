@@ -196,7 +196,7 @@ class ResultWriter:
         self._rows.close_chunk()
         self._outcomes.note(outcomes)
         self._over.append(self.checkpoint_of(self.done))
-        self.done += 1
+        self.done, self._chunk = self.done + 1, None
         failed = [run for run, outcome in outcomes.items() if outcome.status == "failed"]
         if failed and self._fail_fast:
             self.save()
@@ -262,10 +262,11 @@ class ResultWriter:
         self._state = "finished"
         self._close()
 
-    def _found(self) -> tuple[State, Extent, Any] | None:
-        """The newest checkpoint that is whole and whose rows are, how much of metrics.csv is its, and the hash of that.
+    def _found(self) -> tuple[State, int, Any, Any] | None:
+        """The newest checkpoint that is whole and whose rows are, and how much of metrics.csv is its.
 
-        Where only the rows of the chunk on its way are not what they were, the state is without that chunk.
+        Then the hash up to the chunk on its way, and of all that. Where only the rows of the chunk on its way are not
+        what they were, the state is without that chunk.
         """
         newest = self.folder / NAME
         for path in (newest, predecessor(newest)):
@@ -281,17 +282,18 @@ class ResultWriter:
             except ResultError as error:
                 self.notes.append(f"{error}; the checkpoint before it is used, or the training begins anew")
                 continue
-            if whole is not None:
-                return state, extents[1], whole
+            if before is not None and whole is not None:
+                return state, extents[1].size, before, whole
             if before is not None:
-                return {name: array for name, array in state.items() if not name.startswith(_CHUNK)}, extents[0], before
+                rest = {name: array for name, array in state.items() if not name.startswith(_CHUNK)}
+                return rest, extents[0].size, before, before
             self.notes.append(f"{safe(self.folder / 'metrics.csv')}: not as it was written up to {path.name}")
         return None
 
-    def _go_on(self, state: State, kept: Extent, hashed: Any) -> None:
+    def _go_on(self, state: State, size: int, before: Any, hashed: Any) -> None:
         path = self.folder / "metrics.csv"
         try:
-            file = disk.kept_file(path, kept.size)
+            file = disk.kept_file(path, size)
         except OSError as error:
             raise refused(path, error) from error
         self._outcomes.restore(_named(_OUTCOMES, state))
@@ -299,10 +301,7 @@ class ResultWriter:
         where = "" if self._chunk is None else f", the next ones from step {int(self._chunk['step'])}"
         ends = f"{self._outcomes.ended()} of {len(self._grid.cells)} runs have come to their end"
         self.notes.append(f"going on with {safe(self.folder)}: {ends}{where}")
-        size, before = int(state["sizes"][0]), hashed
-        if self._chunk is not None:
-            [before] = beginnings(path, [Extent(size, str(state["sha256"][0]))])
-        self._rows = Rows(file, self._header, path, hashed, (size, before))
+        self._rows = Rows(file, self._header, path, hashed, (int(state["sizes"][0]), before))
 
     def _lay_out(self) -> None:
         path = self.folder / "metrics.csv"
@@ -348,6 +347,7 @@ def tidy(folder: Path) -> None:
         for path in folder.glob(f"{NAME}*"):
             disk.remove(path)
         disk.remove(folder / ".lock")
+    remove_strays(folder)
 
 
 def _named(start: str, state: State) -> State:
