@@ -93,7 +93,7 @@ class ResultWriter:
         self.notes: list[str] = []  # what is to be said about what was found in the folder
         self._grid = grid
         self._header = list(header)
-        self._fail_fast = fail_fast
+        self.fail_fast = fail_fast
         self._lock = FileLock(folder / ".lock", timeout=0)
         self._state = "running"
         self._outcomes = Outcomes(grid, evaluations)
@@ -141,7 +141,7 @@ class ResultWriter:
         Raises ConfigError where it was begun under circumstances that give other bits, unless that is allowed.
         """
         self._manifest = new_manifest(self._grid, origin.command, origin.checksums)
-        self._identity = origin.identity
+        self._identity = f"{origin.identity} {self._manifest['device']}"  # another device has other chunks
         before = _manifest_in(self.folder)
         if before is not None and (differences := drift(before, self._manifest)):
             if not allow_drift:
@@ -198,9 +198,9 @@ class ResultWriter:
         self._over.append(self.checkpoint_of(self.done))
         self.done, self._chunk = self.done + 1, None
         failed = [run for run, outcome in outcomes.items() if outcome.status == "failed"]
-        if failed and self._fail_fast:
+        if failed and self.fail_fast:
             self.save()
-            raise MomentumLabError(f"run {failed[0]} failed: {safe(outcomes[failed[0]].reason)} (--fail-fast)")
+            raise failing_fast(failed[0], outcomes[failed[0]])
         if self.due:
             self.save()
         if time.monotonic() > self._next_table:
@@ -211,8 +211,9 @@ class ResultWriter:
         self._outcomes.note(outcomes)
 
     def abandon_chunk(self) -> None:
-        """Take back the rows of the chunk that is being written."""
+        """Take back the rows of the chunk that is being written; what was there before it is kept."""
         self._rows.abandon_chunk()
+        self.save()
 
     def saved(self, place: int) -> State | None:
         """What was saved of the chunk with this number, whose rows so far are in the state or in metrics.csv."""
@@ -339,6 +340,11 @@ class ResultWriter:
 
     def _write_manifest(self) -> None:
         write_whole(self.folder / "manifest.json", manifest_text(self._manifest))
+
+
+def failing_fast(run: int, outcome: Any) -> MomentumLabError:
+    """What ends a training at its first run that fails."""
+    return MomentumLabError(f"run {run} failed: {safe(outcome.reason)} (--fail-fast)")
 
 
 def tidy(folder: Path) -> None:

@@ -6,14 +6,8 @@ import sys
 
 import pytest
 
-import momentumlab
-from momentumlab.errors import MomentumLabError
-from momentumlab.experiment import expand, load
-from momentumlab.lab import carry_out
-from momentumlab.problems.formulas import ObjectiveProblem
-from momentumlab.results.writer import Pace, ResultWriter
 from tests.conftest import REPOSITORY
-from tests.faults.copies import CASES, FILES, FORMULA, SWEPT, resumed
+from tests.faults.copies import CASES, resumed
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="copies of a process, by fork")
 SEED = 20261122
