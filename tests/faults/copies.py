@@ -1,7 +1,7 @@
-"""Trainings in copies of a warm process, to be killed: torch is imported once, so that a try costs a tenth of a second.
+"""Trainings in copies of a warm process, to be killed: torch is imported once, and a try costs a tenth of a second.
 
-The process with the copies is a script, `python -m tests.faults.copies SEED FOLDER VICTIMS CASE ...`, and not pytest's own, whose
-threads a copy would lack. It prints what happened as one object of JSON.
+The process with the copies is a script, `python -m tests.faults.copies SEED FOLDER VICTIMS CASE ...`, and not pytest's
+own, whose threads a copy would lack. It prints what happened as one object of JSON.
 """
 
 import json
@@ -64,6 +64,8 @@ CASES = {
 class Tries:
     """One experiment, trained again and again in copies of this process, into one folder."""
 
+    together = 2  # runs a chunk
+
     def __init__(self, experiment, axes, folder, *, processes=1):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True)
@@ -121,7 +123,7 @@ class Tries:
 
 @contextmanager
 def watched(tries):
-    """Let copies note from which steps they go on, and when they train a chunk again, which nothing here should need."""
+    """Let copies note from which steps they go on, and when they train a chunk again, which few should need."""
     go_on, alone, abandon = loop._go_on, chunks.train_alone, ResultWriter.abandon_chunk
 
     def noted(text, function):
@@ -139,14 +141,14 @@ def watched(tries):
 
 
 def small():
-    """Two runs a chunk, and a checkpoint every few milliseconds."""
+    """Few runs a chunk, and a checkpoint every few milliseconds."""
     Pace.SECONDS, Pace.TIMES = 0.005, 3
     for problem in (ModelProblem, ObjectiveProblem):
         made = problem.__init__
 
         def begun(self, *arguments, made=made):
             made(self, *arguments)
-            self.stack_limit = 2
+            self.stack_limit = Tries.together
 
         problem.__init__ = begun
 

@@ -228,9 +228,10 @@ def test_a_signal_before_or_after_the_steps_is_not_lost(owner, name, runs, handl
         interrupt()
         return function(*arguments, **options)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(owner, name, disturbed)
-        momentumlab.run(FORMULA, runs=runs)
+        with pytest.raises(KeyboardInterrupt):
+            momentumlab.run(FORMULA, runs=runs)
     assert signal.getsignal(signal.SIGINT) is handler
     assert_goes_on(runs, expected)
 
@@ -244,15 +245,15 @@ def test_a_signal_that_somebody_handles_without_leaving_changes_nothing(runs, ha
 
 
 def test_what_a_handler_raises_is_no_failure_of_a_run(runs, handler, expected, at_update):
-    class TooLate(Exception):
+    class TooLateError(Exception):
         pass
 
     def leave(number, frame):
-        raise TooLate
+        raise TooLateError
 
     signal.signal(signal.SIGINT, leave)
     at_update(120, interrupt)
-    with pytest.raises(TooLate):
+    with pytest.raises(TooLateError):
         momentumlab.run(FORMULA, runs=runs)
     assert_goes_on(runs, expected)
 
