@@ -18,7 +18,19 @@ from collections import Counter
 from pathlib import Path
 
 from momentumlab.results import disk
-from tests.faults.copies import FORMULA, NET, Tries, children_of, difference, resumed, small, wait, watched
+from tests.faults.copies import (
+    FORMULA,
+    INTERRUPTED,
+    NET,
+    REFUSED,
+    Tries,
+    children_of,
+    difference,
+    resumed,
+    small,
+    wait,
+    watched,
+)
 
 MOST_TRIES = 8  # that are disturbed, in a trial
 OPTIMIZERS = (
@@ -66,9 +78,8 @@ def trial(seed, folder, counts):
                 os.kill(process, dice.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGINT)))
             code = tries.end(process)
             counts["killed"] += code == -signal.SIGKILL
-            if code == 1 and "KeyboardInterrupt" in tries.log()[-2:][0] + tries.log()[-1]:
-                counts["interrupted"] += 1
-            elif code not in {0, -signal.SIGKILL, *([3] if refused else [])}:
+            counts["interrupted"] += code == INTERRUPTED
+            if code not in {0, -signal.SIGKILL, INTERRUPTED, *([REFUSED] if refused else [])}:
                 return f"ended with {code}: {tries.log()[-3:]}"
             if code != 0 and dice.random() < 0.4:
                 counts["files damaged"] += _damage(tries.folder / "disturbed", dice)
@@ -121,11 +132,11 @@ def main(minutes=2.0, seed=None):
     counts, end = Counter(), time.monotonic() + 60 * minutes
     first = random.SystemRandom().randrange(10**9) if seed is None else seed
     print(f"campaign: {minutes:g} minutes, seeds from {first}", flush=True)
-    for seed in itertools.count(first):
+    for number in itertools.count(first):
         folder = Path(tempfile.mkdtemp(prefix="campaign-"))
-        problem = trial(seed, folder / "trial", counts)
+        problem = trial(number, folder / "trial", counts)
         if problem:
-            sys.exit(f"seed {seed}: {problem}. It lies in {folder}; again: python -m tests.faults.campaign 0 {seed}")
+            sys.exit(f"seed {number}: {problem}. It lies in {folder}; again: campaign 0 {number}")
         shutil.rmtree(folder)
         if time.monotonic() > end:
             break

@@ -15,15 +15,16 @@ import traceback
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import momentumlab
 from momentumlab import lab
 from momentumlab.engine import chunks, loop, workers
+from momentumlab.errors import MomentumLabError
 from momentumlab.experiment import expand, load, single
 from momentumlab.problems.formulas import ObjectiveProblem
 from momentumlab.problems.models import ModelProblem
 from momentumlab.results.writer import Pace, ResultWriter
 
 MOST_ROUNDS = 10
+REFUSED, INTERRUPTED = 3, 130
 FILES = ("metrics.csv", "runs.csv", "parameters.npz")
 NET = {
     "data": {"kind": "moons", "samples": 60, "test": 0.2},
@@ -76,20 +77,25 @@ class Tries:
 
     def begin(self, runs, before=lambda: None, **ways):
         """A copy that trains into a folder of this name: the number of the process."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until the copy can heed it
         process = os.fork()
         if process:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             return process
         code = 1
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             os.setpgid(0, 0)
             if self._processes > 1:
                 workers.WORTH, workers._processors = 0, lambda: self._processes
             before()
             lab.carry_out(self._experiment, self._grid, "sweep", runs=self.folder / runs, tell=self._note, **ways)
             code = 0
-        except momentumlab.MomentumLabError as error:
+        except MomentumLabError as error:
             self._note(f"refused: {error}")
-            code = 3
+            code = REFUSED
+        except KeyboardInterrupt:
+            code = INTERRUPTED
         except BaseException:
             self._note(f"broke: {traceback.format_exc()}")
         finally:
