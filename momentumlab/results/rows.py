@@ -46,7 +46,8 @@ class Rows:
         self._buffer: list[Mapping[str, Column]] = []
         self._buffered = 0
         self._hash = hashlib.sha256() if hashed is None else hashed
-        self._chunk = chunk or (0, self._hash.copy())
+        start, before = chunk or (0, self._hash)
+        self._chunk = start, before.copy()  # the other one grows with the rows
         self._last_flush = time.monotonic()
 
     @property

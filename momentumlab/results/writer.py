@@ -94,7 +94,7 @@ class ResultWriter:
         self.notes: list[str] = []  # what is to be said about what was found in the folder
         self._grid = grid
         self._header = list(header)
-        self._fail_fast = fail_fast
+        self.fail_fast = fail_fast
         self._lock = FileLock(folder / ".lock", timeout=0)
         self._state = "running"
         self._outcomes = Outcomes(grid, evaluations)
@@ -142,7 +142,7 @@ class ResultWriter:
         Raises ConfigError where it was begun under circumstances that give other bits, unless that is allowed.
         """
         self._manifest = new_manifest(self._grid, origin.command, origin.checksums)
-        self._identity = origin.identity
+        self._identity = f"{origin.identity} {self._manifest['device']}"  # another device has other chunks
         before = _manifest_in(self.folder)
         if before is not None and (differences := drift(before, self._manifest)):
             if not allow_drift:
@@ -197,11 +197,11 @@ class ResultWriter:
         self._rows.close_chunk()
         self._outcomes.note(outcomes)
         self._over.append(self.checkpoint_of(self.done))
-        self.done += 1
+        self.done, self._chunk = self.done + 1, None
         failed = [run for run, outcome in outcomes.items() if outcome.status == "failed"]
-        if failed and self._fail_fast:
+        if failed and self.fail_fast:
             self.save()
-            raise MomentumLabError(f"run {failed[0]} failed: {safe(outcomes[failed[0]].reason)} (--fail-fast)")
+            raise failing_fast(failed[0], outcomes[failed[0]])
         if self.due:
             self.save()
         if time.monotonic() > self._next_table:
@@ -212,8 +212,9 @@ class ResultWriter:
         self._outcomes.note(outcomes)
 
     def abandon_chunk(self) -> None:
-        """Take back the rows of the chunk that is being written."""
+        """Take back the rows of the chunk that is being written; what was there before it is kept."""
         self._rows.abandon_chunk()
+        self.save()
 
     def saved(self, place: int) -> State | None:
         """What was saved of the chunk with this number, whose rows so far are in the state or in metrics.csv."""
@@ -263,10 +264,11 @@ class ResultWriter:
         self._state = "finished"
         self._close()
 
-    def _found(self) -> tuple[State, Extent, Any] | None:
-        """The newest checkpoint that is whole and whose rows are, how much of metrics.csv is its, and the hash of that.
+    def _found(self) -> tuple[State, int, Any, Any] | None:
+        """The newest checkpoint that is whole and whose rows are, and how much of metrics.csv is its.
 
-        Where only the rows of the chunk on its way are not what they were, the state is without that chunk.
+        Then the hash up to the chunk on its way, and of all that. Where only the rows of the chunk on its way are not
+        what they were, the state is without that chunk.
         """
         newest = self.folder / NAME
         for path in (newest, predecessor(newest)):
@@ -282,17 +284,18 @@ class ResultWriter:
             except ResultError as error:
                 self.notes.append(f"{error}; the checkpoint before it is used, or the training begins anew")
                 continue
-            if whole is not None:
-                return state, extents[1], whole
+            if before is not None and whole is not None:
+                return state, extents[1].size, before, whole
             if before is not None:
-                return {name: array for name, array in state.items() if not name.startswith(_CHUNK)}, extents[0], before
+                rest = {name: array for name, array in state.items() if not name.startswith(_CHUNK)}
+                return rest, extents[0].size, before, before
             self.notes.append(f"{safe(self.folder / 'metrics.csv')}: not as it was written up to {path.name}")
         return None
 
-    def _go_on(self, state: State, kept: Extent, hashed: Any) -> None:
+    def _go_on(self, state: State, size: int, before: Any, hashed: Any) -> None:
         path = self.folder / "metrics.csv"
         try:
-            file = disk.kept_file(path, kept.size)
+            file = disk.kept_file(path, size)
         except OSError as error:
             raise refused(path, error) from error
         self._outcomes.restore(_named(_OUTCOMES, state))
@@ -300,10 +303,7 @@ class ResultWriter:
         where = "" if self._chunk is None else f", the next ones from step {int(self._chunk['step'])}"
         ends = f"{self._outcomes.ended()} of {len(self._grid.cells)} runs have come to their end"
         self.notes.append(f"going on with {safe(self.folder)}: {ends}{where}")
-        size, before = int(state["sizes"][0]), hashed
-        if self._chunk is not None:
-            [before] = beginnings(path, [Extent(size, str(state["sha256"][0]))])
-        self._rows = Rows(file, self._header, path, hashed, (size, before))
+        self._rows = Rows(file, self._header, path, hashed, (int(state["sizes"][0]), before))
 
     def _lay_out(self) -> None:
         path = self.folder / "metrics.csv"
@@ -343,12 +343,18 @@ class ResultWriter:
         write_whole(self.folder / "manifest.json", manifest_text(self._manifest))
 
 
+def failing_fast(run: int, outcome: Any) -> MomentumLabError:
+    """What ends a training at its first run that fails."""
+    return MomentumLabError(f"run {run} failed: {safe(outcome.reason)} (--fail-fast)")
+
+
 def tidy(folder: Path) -> None:
     """Remove from a finished result what only its training had use for: whoever comes next reads it."""
     with suppress(OSError):
         for path in folder.glob(f"{NAME}*"):
             disk.remove(path)
         disk.remove(folder / ".lock")
+    remove_strays(folder)
 
 
 def _named(start: str, state: State) -> State:
