@@ -10,6 +10,7 @@ from momentumlab.errors import ConfigError, MomentumLabError
 from momentumlab.experiment import Experiment, Grid, column, examples, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
 from momentumlab.results import reader
+from momentumlab.results.checkpoint import tidy
 from momentumlab.results.files import refused
 from momentumlab.results.naming import identity, result_name
 from momentumlab.results.reader import Result, find, is_finished
@@ -144,6 +145,7 @@ def carry_out(
     checksums = _checksums(grid)
     folder = Path(runs) / result_name(grid, checksums)
     if not fresh and is_finished(folder):
+        tidy(folder)  # whoever finished it may have died before
         return Carried(reader.load(folder), found=True)
     _allow(grid, allow_code)
     from momentumlab.engine.plan import evaluations, groups, header

@@ -83,6 +83,13 @@ def remove_checkpoint(path: Path) -> None:
             disk.remove(one)
 
 
+def tidy(folder: Path) -> None:
+    """Remove from a finished result what only its training had use for: whoever comes next reads it."""
+    with suppress(OSError):
+        for path in (*folder.glob(f"{NAME}*"), folder / ".lock"):
+            disk.remove(path)
+
+
 def _arrays(data: bytes, start: int) -> State:
     file, state = io.BytesIO(data), {}
     file.seek(start)

@@ -29,6 +29,7 @@ from momentumlab.results.checkpoint import (
     predecessor,
     read_checkpoint,
     remove_checkpoint,
+    tidy,
     write_checkpoint,
 )
 from momentumlab.results.files import refused, remove_strays, sha256_of, write_whole
@@ -157,7 +158,6 @@ class ResultWriter:
         write_whole(self.folder / "experiment.yaml", origin.experiment)
         self._write_runs()
         self._write_manifest()
-        disk.sync_folder(self.folder)
         self._pace = Pace()
 
     def record(self, columns: Mapping[str, Column]) -> None:
@@ -340,14 +340,6 @@ class ResultWriter:
 
     def _write_manifest(self) -> None:
         write_whole(self.folder / "manifest.json", manifest_text(self._manifest))
-
-
-def tidy(folder: Path) -> None:
-    """Remove from a finished result what only its training had use for: whoever comes next reads it."""
-    with suppress(OSError):
-        for path in folder.glob(f"{NAME}*"):
-            disk.remove(path)
-        disk.remove(folder / ".lock")
 
 
 def _named(start: str, state: State) -> State:
