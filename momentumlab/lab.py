@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from momentumlab.errors import ConfigError, MomentumLabError
 from momentumlab.experiment import Experiment, Grid, column, examples, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
-from momentumlab.results import reader
+from momentumlab.results import disk, reader
 from momentumlab.results.checkpoint import tidy
 from momentumlab.results.files import refused
 from momentumlab.results.naming import identity, result_name
@@ -279,12 +279,11 @@ def _new_folder(folder: Path) -> Path:
     for number in itertools.count(1):
         candidate = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
         try:
-            candidate.mkdir(parents=True)
-        except FileExistsError:
-            continue
+            made = disk.make_folder(candidate)
         except OSError as error:
             raise refused(candidate, error) from error
-        return candidate
+        if made:
+            return candidate
     raise AssertionError("there is always a next number")
 
 

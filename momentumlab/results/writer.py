@@ -35,7 +35,7 @@ from momentumlab.results.checkpoint import (
 from momentumlab.results.files import refused, remove_strays, sha256_of, write_whole
 from momentumlab.results.manifest import drift, ended, manifest_text, new_manifest
 from momentumlab.results.outcomes import Outcomes
-from momentumlab.results.reader import is_finished
+from momentumlab.results.reader import FILES, is_finished
 from momentumlab.results.rows import SECONDS_AT_ONCE, Extent, Rows, beginnings
 from momentumlab.results.table import Column
 from momentumlab.text import safe, shown
@@ -318,17 +318,22 @@ class ResultWriter:
         self._rows.close_chunk()
 
     def _close(self) -> None:
-        self._rows.synced()
+        rows = self._rows.synced()
         self._rows.close()
         self._write_runs()
-        present = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
-        paths = {name: self.folder / name for name in present}
-        self._manifest = ended(
-            self._manifest,
-            self._state,
-            {name: sha256_of(path) for name, path in paths.items() if path.exists()},
-        )
+        checksums = self._checksums()
+        if self._state == "finished" and checksums["metrics.csv"] != rows.sha256:
+            raise ResultError(f"{safe(self.folder / 'metrics.csv')}: changed by somebody else while it was written")
+        self._manifest = ended(self._manifest, self._state, checksums)
         self._write_manifest()
+
+    def _checksums(self) -> dict[str, str]:
+        # A finished result has all its files.
+        finished, paths = self._state == "finished", {name: self.folder / name for name in FILES}
+        try:
+            return {name: sha256_of(path) for name, path in paths.items() if finished or path.exists()}
+        except OSError as error:
+            raise refused(self.folder, error) from error
 
     def _write_runs(self) -> None:
         # The whole table is written anew, so seldom enough that a sweep of many chunks does not notice.
