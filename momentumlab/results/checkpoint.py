@@ -31,7 +31,6 @@ State = dict[str, npt.NDArray[Any]]
 
 _HEAD = b"momentumlab checkpoint "
 _DIGEST = hashlib.sha256().digest_size
-_BROKEN = (ValueError, OSError, MemoryError, SyntaxError, TypeError, KeyError, UnicodeDecodeError, OverflowError)
 
 
 def write_checkpoint(path: Path, state: Mapping[str, npt.ArrayLike]) -> None:
@@ -67,7 +66,7 @@ def read_checkpoint(path: Path) -> State:
         raise ResultError(f"{safe(path)}: written by a newer momentumlab. Update momentumlab to go on from it.")
     try:
         return _arrays(whole, version.end())
-    except _BROKEN as error:
+    except Exception as error:  # numpy raises many kinds: its parser is one for Python's syntax
         raise ResultError(f"{safe(path)}: not a checkpoint of momentumlab") from error
 
 

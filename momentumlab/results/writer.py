@@ -268,12 +268,13 @@ class ResultWriter:
         Where only the rows of the chunk on its way are not what they were, the state is without that chunk.
         """
         newest = self.folder / NAME
+        needed = {"done", "sizes", "sha256", *(_OUTCOMES + name for name in self._outcomes.state())}
         for path in (newest, predecessor(newest)):
             if not path.exists():
                 continue
             try:
                 state = read_checkpoint(path)
-                if str(state.get("identity")) != self._identity:
+                if str(state.get("identity")) != self._identity or not needed <= state.keys():
                     raise ResultError(f"{safe(path)}: belongs to another result")
                 pairs = zip(state["sizes"].tolist(), state["sha256"].tolist(), strict=True)
                 extents = [Extent(*pair) for pair in pairs]

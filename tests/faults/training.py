@@ -15,12 +15,19 @@ import momentumlab
 from momentumlab import lab
 from momentumlab.experiment import expand, load
 from momentumlab.results import disk, writer
+from momentumlab.results.checkpoint import predecessor
 
 FILES = ("metrics.csv", "runs.csv", "parameters.npz")
 WHOLE = {*FILES, "experiment.yaml", "manifest.json"}
 """What is in the folder of a finished result, and nothing else."""
 
-OBJECTIVE = {"name": "valley", "objective": {"kind": "rosenbrock", "noise": 0.1}, "train": {"steps": 7}, "record": {"vectors": False}}
+OBJECTIVE = {
+    "name": "valley",
+    "objective": {"kind": "rosenbrock", "noise": 0.1},
+    "train": {"steps": 6},
+    "optimizer": {"eta": 0.001},
+    "record": {"vectors": False},
+}
 NET = {
     "name": "net",
     "data": {"kind": "moons", "samples": 8},
@@ -36,7 +43,7 @@ forks = pytest.mark.skipif(sys.platform != "linux", reason="copies the process, 
 
 
 class Pace(writer.Pace):
-    """A checkpoint is due whenever it was asked for a third time."""
+    """A checkpoint is due from when it was asked for a second time since the last."""
 
     def __init__(self):
         super().__init__()
@@ -45,7 +52,11 @@ class Pace(writer.Pace):
     @property
     def due(self):
         self._asked += 1
-        return self._asked % 3 == 0
+        return self._asked >= 2
+
+    def took(self, start):
+        del start
+        self._asked = 0
 
 
 class Trained(NamedTuple):
@@ -75,6 +86,29 @@ def train(runs, experiment=OBJECTIVE, ask=None):
         carried = lab.carry_out(loaded, expand(loaded, gamma=[0, 0.9, 0.99]), "sweep", runs=runs, tell=notes.append)
     folder = carried.result.folder
     return Trained(folder, {name: (folder / name).read_bytes() for name in FILES}, notes, carried.found)
+
+
+class Killed(BaseException):
+    """The process has died."""
+
+
+def stopped(runs, experiment=OBJECTIVE, checkpoints=3):
+    """Train until so many checkpoints are written, and give the newest one."""
+    seen = 0
+
+    def ask(request, *arguments):
+        nonlocal seen
+        if seen == checkpoints:
+            raise Killed
+        answer = request(*arguments)
+        seen += request is os.replace and arguments[1].name == "checkpoint"
+        return answer
+
+    with pytest.raises(Killed):
+        train(runs, experiment, ask)
+    [newest] = runs.glob("*/checkpoint")
+    assert predecessor(newest).exists()
+    return newest
 
 
 @contextmanager
