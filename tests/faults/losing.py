@@ -66,6 +66,9 @@ class Recorder:
             if stat.S_ISDIR(os.fstat(first).st_mode):
                 return Request("sync names", path=Path(os.readlink(f"/proc/self/fd/{first}")))
             return Request("sync", self._open[first])
+        return self._about_names(request, first, *more)
+
+    def _about_names(self, request, first, *more):
         if request is os.replace:
             file = self._names[more[0]] = self._names.pop(first)
             return Request("name", file, more[0], first)

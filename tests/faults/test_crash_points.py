@@ -43,7 +43,14 @@ def dies(runs, experiment, call, torn=False):
 
 @pytest.mark.parametrize(
     ("name", "torn", "stride"),
-    [("objective", False, 1), ("objective", True, 1), ("net", False, 4), ("torch", False, 8), ("torch", True, 5)],
+    [
+        ("objective", False, 1),
+        ("objective", True, 1),
+        ("net", False, 4),
+        ("torch", False, 12),
+        ("torch", True, 6),
+        *(pytest.param(name, torn, 1, marks=pytest.mark.slow) for name in ("net", "torch") for torn in (False, True)),
+    ],
 )
 def test_dead_at_any_request_and_asked_again_the_bytes_are_the_same(name, torn, stride, tmp_path):
     experiment = EXPERIMENTS[name]
@@ -63,4 +70,3 @@ def test_dead_at_any_request_and_asked_again_the_bytes_are_the_same(name, torn, 
     assert trials * stride > (15 if torn else 60)
     assert going_on > trials / 2
     assert from_the_middle > trials / 6
-    print(name, torn, trials, going_on, from_the_middle)
