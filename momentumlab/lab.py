@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from momentumlab.errors import ConfigError, MomentumLabError, ResultError
 from momentumlab.experiment import Experiment, Grid, column, examples, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
-from momentumlab.results import reader
+from momentumlab.results import disk, reader
+from momentumlab.results.checkpoint import tidy
 from momentumlab.results.files import refused
 from momentumlab.results.naming import identity, result_name
 from momentumlab.results.reader import Result, find, is_finished
@@ -145,6 +146,7 @@ def carry_out(
     checksums = _checksums(grid)
     folder = Path(runs) / result_name(grid, checksums)
     if not fresh and is_finished(folder):
+        tidy(folder)  # whoever finished it may have died before
         return Carried(reader.load(folder), found=True)
     _allow(grid, allow_code)
     from momentumlab.engine.plan import evaluations, groups, header
@@ -282,12 +284,11 @@ def _new_folder(folder: Path) -> Path:
     for number in itertools.count(1):
         candidate = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
         try:
-            candidate.mkdir(parents=True)
-        except FileExistsError:
-            continue
+            made = disk.make_folder(candidate)
         except OSError as error:
             raise refused(candidate, error) from error
-        return candidate
+        if made:
+            return candidate
     raise AssertionError("there is always a next number")
 
 

@@ -84,6 +84,7 @@ class Recorder:
     outcomes: dict[int, Any] = field(default_factory=dict)
     done: int = 0
     due: bool = False
+    fail_fast: bool = False
     identity: str = ""
 
     def record(self, columns: Mapping[str, Any]) -> None:

@@ -187,7 +187,8 @@ def _damage(path: Path, checksum: object) -> str | None:
 def is_finished(folder: Path) -> bool:
     """Whether there is a result in the folder that is whole. Raises ResultError where it or what is in it is a link."""
     _refuse_links(folder)
-    return (folder / "manifest.json").is_file() and bool(_manifest(folder)["state"] == "finished")
+    there = _of_file(Path.is_file, folder / "manifest.json")
+    return there and bool(_manifest(folder)["state"] == "finished")
 
 
 def find(paths: Iterable[str | Path], *, whole: bool = False) -> tuple[list[Result], list[str]]:

@@ -30,12 +30,13 @@ from momentumlab.results.checkpoint import (
     predecessor,
     read_checkpoint,
     remove_checkpoint,
+    tidy,
     write_checkpoint,
 )
 from momentumlab.results.files import refused, remove_strays, sha256_of, write_whole
 from momentumlab.results.manifest import drift, ended, manifest_text, new_manifest
 from momentumlab.results.outcomes import Outcomes
-from momentumlab.results.reader import is_finished
+from momentumlab.results.reader import FILES, is_finished
 from momentumlab.results.rows import SECONDS_AT_ONCE, Extent, Rows, beginnings
 from momentumlab.results.table import Column
 from momentumlab.text import safe, shown
@@ -158,7 +159,6 @@ class ResultWriter:
         write_whole(self.folder / "experiment.yaml", origin.experiment)
         self._write_runs()
         self._write_manifest()
-        disk.sync_folder(self.folder)
         self._pace = Pace()
 
     def record(self, columns: Mapping[str, Column]) -> None:
@@ -271,12 +271,13 @@ class ResultWriter:
         what they were, the state is without that chunk.
         """
         newest = self.folder / NAME
+        needed = {"done", "sizes", "sha256", *(_OUTCOMES + name for name in self._outcomes.state())}
         for path in (newest, predecessor(newest)):
             if not path.exists():
                 continue
             try:
                 state = read_checkpoint(path)
-                if str(state.get("identity")) != self._identity:
+                if str(state.get("identity")) != self._identity or not needed <= state.keys():
                     raise ResultError(f"{safe(path)}: belongs to another result")
                 pairs = zip(state["sizes"].tolist(), state["sha256"].tolist(), strict=True)
                 extents = [Extent(*pair) for pair in pairs]
@@ -319,17 +320,22 @@ class ResultWriter:
         self._rows.close_chunk()
 
     def _close(self) -> None:
-        self._rows.synced()
+        rows = self._rows.synced()
         self._rows.close()
         self._write_runs()
-        present = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
-        paths = {name: self.folder / name for name in present}
-        self._manifest = ended(
-            self._manifest,
-            self._state,
-            {name: sha256_of(path) for name, path in paths.items() if path.exists()},
-        )
+        checksums = self._checksums()
+        if self._state == "finished" and checksums["metrics.csv"] != rows.sha256:
+            raise ResultError(f"{safe(self.folder / 'metrics.csv')}: changed by somebody else while it was written")
+        self._manifest = ended(self._manifest, self._state, checksums)
         self._write_manifest()
+
+    def _checksums(self) -> dict[str, str]:
+        # A finished result has all its files.
+        finished, paths = self._state == "finished", {name: self.folder / name for name in FILES}
+        try:
+            return {name: sha256_of(path) for name, path in paths.items() if finished or path.exists()}
+        except OSError as error:
+            raise refused(self.folder, error) from error
 
     def _write_runs(self) -> None:
         # The whole table is written anew, so seldom enough that a sweep of many chunks does not notice.
@@ -346,15 +352,6 @@ class ResultWriter:
 def failing_fast(run: int, outcome: Any) -> MomentumLabError:
     """What ends a training at its first run that fails."""
     return MomentumLabError(f"run {run} failed: {safe(outcome.reason)} (--fail-fast)")
-
-
-def tidy(folder: Path) -> None:
-    """Remove from a finished result what only its training had use for: whoever comes next reads it."""
-    with suppress(OSError):
-        for path in folder.glob(f"{NAME}*"):
-            disk.remove(path)
-        disk.remove(folder / ".lock")
-    remove_strays(folder)
 
 
 def _named(start: str, state: State) -> State:
