@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 from momentumlab.results import disk
+from momentumlab.results.reader import is_finished
 from tests.faults.copies import (
     FORMULA,
     INTERRUPTED,
@@ -113,9 +114,10 @@ def _refuse(dice):
 
 
 def _damage(folder, dice):
-    """Flip a bit of one file of a result, or cut it."""
+    """Flip a bit of one file of an unfinished result, or cut it: a finished one is named as damaged, and not mended."""
     kinds = ("checkpoint*", "metrics.csv", "runs.csv", "experiment.yaml")
-    files = sorted(path for kind in kinds for path in folder.glob(f"*/{kind}") if path.stat().st_size)
+    unfinished = [result for result in folder.glob("*/") if not is_finished(result)]
+    files = sorted(path for result in unfinished for kind in kinds for path in result.glob(kind) if path.stat().st_size)
     if not files:
         return 0
     path = dice.choice(files)
