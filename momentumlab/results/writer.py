@@ -308,8 +308,7 @@ class ResultWriter:
 
     def _lay_out(self) -> None:
         path = self.folder / "metrics.csv"
-        for one in self.folder.glob(f"{NAME}*"):
-            remove_checkpoint(one)
+        remove_checkpoint(self.folder / NAME)  # those of single chunks stand for themselves
         try:
             disk.remove(path)
             file = disk.new_file(path)
