@@ -238,7 +238,8 @@ class _Workers:
         errors = [sent.error for sent in messages if sent.error is not None]
         if errors:
             raise errors[0]
-        if code == 0:
+        told = sum(len(sent.outcomes) for sent in messages)
+        if code == 0 or told == len(self._chunks[place][1]):  # whatever came after the last word
             self._ended.add(place)
         elif self._stop.asked:
             pass  # whoever asks again goes on from what it kept

@@ -139,7 +139,7 @@ def _curve(axes: Axes, line: Series, reach: Limits, looked: dict[str, Any]) -> L
         # time. Of three neighbours in a thinned line two are the lowest and the highest of a column.
         around = [np.append(y[:1], y[:-1]), y, np.append(y[1:], y[-1:])]
         low, high = np.minimum.reduce(around), np.maximum.reduce(around)
-        axes.fill_between(x, low, high, color=colour, linewidth=looked["linewidth"], zorder=order)
+        axes.fill_between(x, low, high, color=colour, linewidth=0.7, zorder=order)
         looked = looked | {"linestyle": ""}
     axes.plot(x, y, **looked)
     if line.broken:

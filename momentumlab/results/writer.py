@@ -145,10 +145,12 @@ class ResultWriter:
         self._manifest = new_manifest(self._grid, origin.command, origin.checksums)
         self._identity = f"{origin.identity} {self._manifest['device']}"  # another device has other chunks
         before = _manifest_in(self.folder)
-        if before is not None and (differences := drift(before, self._manifest)):
-            if not allow_drift:
-                raise ConfigError(_refusal(self.folder, differences))
-            self._manifest["drift"] = [*before.get("drift", []), differences]
+        differences = {} if before is None else drift(before, self._manifest)
+        if differences and not allow_drift:
+            raise ConfigError(_refusal(self.folder, differences))
+        drifted = [*(before or {}).get("drift", []), *([differences] if differences else [])]
+        if drifted:
+            self._manifest["drift"] = drifted
         remove_strays(self.folder)
         found = self._found()
         if found is None:

@@ -77,6 +77,21 @@ def test_other_circumstances_are_refused_unless_they_are_allowed(name, type_in, 
     assert said["state"] == "finished"
 
 
+def test_what_has_changed_stays_said_when_it_is_gone_on_with_once_more(type_in, unfinished, monkeypatch):
+    advance = RuleStack.advance
+
+    def stopped(self):
+        signal.raise_signal(signal.SIGTERM)
+        advance(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RuleStack, "advance", stopped)
+        assert type_in(*COMMAND, "--set", "train.threads=2", "--allow-drift")[0] == 143
+    assert type_in(*COMMAND, "--set", "train.threads=2")[0] == 0
+    said = json.loads((unfinished / "manifest.json").read_text())
+    assert (said["state"], said["drift"]) == ("finished", [{"threads": [1, 2]}])
+
+
 def test_the_same_circumstances_leave_no_trace(type_in, unfinished):
     assert type_in(*COMMAND, "--allow-drift")[0] == 0
     assert "drift" not in json.loads((unfinished / "manifest.json").read_text())

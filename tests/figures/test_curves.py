@@ -203,6 +203,25 @@ def test_long_lines_are_thinned_and_keep_their_spikes() -> None:
     assert (4_321, 3.0) in set(zip(line.get_xdata(), line.get_ydata(), strict=True))
 
 
+def test_of_a_long_rough_line_an_area_reaches_every_lowest_and_highest_point() -> None:
+    result = line_result(cells((0.9,)), 40_000)
+    losses = np.exp(0.3 * np.random.default_rng(0).normal(size=len(result.metrics["loss"])))
+    losses[21_000] = 50.0
+
+    figure = draw([dataclasses.replace(result, metrics=result.metrics | {"loss": losses})], "curves")
+
+    [area] = [found for found in figure.axes[0].collections if isinstance(found, PolyCollection)]
+    x, y = area.get_paths()[0].vertices.T
+    assert (21_000.0, 50.0) in set(zip(x, y, strict=True))
+    edges = np.linspace(0, 40_000, COLUMNS // 10, endpoint=False)  # of ten columns of pixels
+    column, drawn = np.digitize(np.arange(len(losses)), edges), np.digitize(x, edges)
+    for place in np.unique(column):
+        here, there = losses[column == place], y[drawn == place]
+        assert there.min() <= here.min()  # the next column's, a pixel further, may be lower still
+        assert there.max() >= here.max()
+    assert set(y) <= set(losses)
+
+
 def test_rough_lines_have_markers_in_place_of_dashes() -> None:
     figure = draw([objective_result(QUADRATIC, cells((0.9, 0.99), (0.025,)), 200)], "curves")
 
