@@ -43,7 +43,8 @@ def bench(
     lines = print_rows([row for row in rows if wanted(row.work)])
     found, sound = print_limits([limit for limit in limits if wanted(limit.work)])
     if options.markdown:
-        tables = [markdown(HEADER, (cells(line) for line in lines)), markdown(LIMITS_HEADER, found) if found else ""]
+        compared = markdown(HEADER, (cells(line) for line in lines)) if lines else ""
+        tables = [compared, markdown(LIMITS_HEADER, found) if found else ""]
         write_section(name, "\n\n".join(filter(None, [about, *tables])))
     return int(not sound or any(line.failure for line in lines))
 
