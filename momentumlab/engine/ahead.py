@@ -69,8 +69,8 @@ class Ahead:
         self._rows, self.runs = self._rows[rows], self.runs[rows]
 
     def state(self, step: int) -> State | None:
-        if step in self._block:
-            return None  # the inner stack is ahead of it
+        if step in self._block or not len(self._bound):
+            return None  # the inner stack is ahead of it, or nothing was looked at yet
         state = self._stack.state(step)
         return {name: values[self._rows] for name, values in (state | {"bound": self._bound}).items()}
 

@@ -13,6 +13,9 @@ from momentumlab.errors import MomentumLabError
 from momentumlab.experiment import Cell, Experiment
 from momentumlab.results.checkpoint import State
 from momentumlab.results.writer import failing_fast
+from momentumlab.text import safe
+
+_LONGEST = 500  # characters of a reason: an exception may carry a whole array
 
 Tick = Callable[[int], None]
 
@@ -33,6 +36,10 @@ class Recorder(Keeper, Protocol):
 
     def abandon_chunk(self) -> None:
         """Take back the rows of the chunk."""
+        ...
+
+    def sort_chunk(self) -> None:
+        """Put the rows of the chunk, which came run by run, in their order: by step, then run."""
         ...
 
 
@@ -65,6 +72,7 @@ def train_chunk(
             if recorder.fail_fast and outcomes[cell.run].status == "failed":
                 recorder.stop_chunk(outcomes)
                 raise failing_fast(cell.run, outcomes[cell.run]) from None
+        recorder.sort_chunk()
     recorder.close_chunk(outcomes)
 
 
@@ -79,7 +87,8 @@ def train_alone(group: Group, cell: Cell, recorder: Recorder, stop: Stop) -> dic
         raise
     except Exception as error:
         stop.heed()
-        return {cell.run: Outcome(status="failed", reason=f"{type(error).__name__}: {error}")}
+        reason = safe(f"{type(error).__name__}: {error}")
+        return {cell.run: Outcome(status="failed", reason=reason[:_LONGEST])}
     for columns in rows.blocks:
         recorder.record(columns)
     return outcomes

@@ -9,7 +9,6 @@ import os
 import pickle
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +23,12 @@ from momentumlab.engine.chunks import Recorder, Tick, train_alone, train_chunk
 from momentumlab.engine.outcome import Outcome
 from momentumlab.engine.plan import Group
 from momentumlab.engine.stop import PATIENCE, Stop
-from momentumlab.errors import MomentumLabError
+from momentumlab.errors import MomentumLabError, ResultError
 from momentumlab.experiment import Cell
 from momentumlab.results.checkpoint import State, write_checkpoint
 from momentumlab.results.rows import Rows
 from momentumlab.results.writer import Pace
+from momentumlab.text import safe
 
 WORTH = 1e9
 """From so many products (runs · updates · samples · parameters) on other processes are started: about half a second."""
@@ -37,6 +37,7 @@ _OF_AN_OBJECTIVE = 100  # samples whose products take as long as its formula, wi
 _DESKS = 2  # of each worker: one at which it trains, one whose chunk waits to be written in its turn
 _STOPPED = 75  # the exit code of a worker that was asked to stop and kept its state
 _HELD = {signal.SIGINT, signal.SIGTERM}
+_UNHEARD = 76  # the exit code of one that the disk did not let say what became of its chunk
 _LOOK = 0.1  # seconds after which this process sees that it was asked to stop
 
 Chunk = tuple[Group, Sequence[Cell]]
@@ -70,6 +71,10 @@ class Writer(Recorder, Protocol):
 
     def spool(self) -> Rows:
         """A place for the rows of such chunks, one after another."""
+        ...
+
+    def nameless_file(self) -> IO[bytes]:
+        """A file that is gone with the last process that has it."""
         ...
 
     def take_chunk(self, rows: Rows, outcomes: Mapping[int, Outcome]) -> None:
@@ -162,6 +167,15 @@ class _Desk(NamedTuple):
             start += 8 + length
         return messages
 
+    def mend(self) -> None:
+        """Take away what came after the last message that is whole."""
+        size, file = 0, self.sent.fileno()
+        whole = len(self.take())
+        for _ in range(whole):
+            size += 8 + int.from_bytes(os.pread(file, 8, size), "little")
+        self.sent.seek(size)
+        self.sent.truncate()
+
     def clear(self) -> None:
         """Make place for another chunk."""
         self.rows.cut()
@@ -182,7 +196,7 @@ class _Workers:
         self._under_way: dict[int, ForkProcess] = {}  # by the chunk's place
         self._ended: set[int] = set()  # chunks that wait for their turn to be written
         self._one_by_one: set[int] = set()  # chunks whose process was killed
-        self._desks = [_Desk(writer.spool(), tempfile.TemporaryFile()) for _ in range(_DESKS * self._most)]  # noqa: SIM115
+        self._desks = [_Desk(writer.spool(), writer.nameless_file()) for _ in range(_DESKS * self._most)]
 
     def train(self) -> None:
         try:
@@ -238,8 +252,12 @@ class _Workers:
         errors = [sent.error for sent in messages if sent.error is not None]
         if errors:
             raise errors[0]
+        if code == _UNHEARD:
+            raise ResultError(
+                f"{safe(self._writer.checkpoint_of(place).parent)}: no room for what another process sends."
+            )
         told = sum(len(sent.outcomes) for sent in messages)
-        if code == 0 or told == len(self._chunks[place][1]):  # whatever came after the last word
+        if told == len(self._chunks[place][1]):  # whatever came after the last word
             self._ended.add(place)
         elif self._stop.asked:
             pass  # whoever asks again goes on from what it kept
@@ -253,6 +271,7 @@ class _Workers:
     def _after_a_death(self, place: int, code: int) -> None:
         # Killed, for memory perhaps: one run at a time takes less, and tells whose fault it is.
         (_, cells), desk = self._chunks[place], self._desk(place)
+        desk.mend()
         if place in self._one_by_one:
             messages = desk.take()
             size = messages[-1].size if messages else 0
@@ -263,6 +282,8 @@ class _Workers:
 
     def _write(self, place: int) -> None:
         self._ended.remove(place)
+        if place in self._one_by_one:
+            self._desk(place).rows.sort_chunk()
         messages = self._desk(place).take()
         outcomes = {run: outcome for sent in messages for run, outcome in sent.outcomes.items()}
         self._writer.take_chunk(self._desk(place).rows, outcomes)
@@ -305,7 +326,7 @@ class _Worker:
 
     def __init__(self, job: _Job) -> None:
         rows = job.desk.rows
-        self.record, self.abandon_chunk = rows.record, rows.abandon_chunk
+        self.record, self.abandon_chunk, self.sort_chunk = rows.record, rows.abandon_chunk, rows.sort_chunk
         self.outcomes: dict[int, Outcome] = {}
         self.fail_fast = job.writer.fail_fast
         self._rows = rows
@@ -342,9 +363,12 @@ def _in_a_worker(work: Callable[["_Job", Stop], None], job: _Job, parent: int) -
     if os.getppid() != parent:
         os._exit(1)
     try:
-        work(job, stop)
-    except MomentumLabError as error:
-        job.desk.leave(_Sent(error=error))
+        try:
+            work(job, stop)
+        except MomentumLabError as error:
+            job.desk.leave(_Sent(error=error))
+    except OSError:  # of the desk: whatever a chunk raises is told there
+        os._exit(_UNHEARD)
 
 
 def _train_together(job: _Job, stop: Stop) -> None:

@@ -26,6 +26,11 @@ from momentumlab.text import safe
 VERSION = 1
 NAME = "checkpoint"
 
+
+class NewerError(ResultError):
+    """A checkpoint of a newer version: it is not touched."""
+
+
 State = dict[str, npt.NDArray[Any]]
 """Named arrays that a training can go on from."""
 
@@ -62,7 +67,9 @@ def read_checkpoint(path: Path) -> State:
     if version is None or hashlib.sha256(whole).digest() != digest:
         raise ResultError(f"{safe(path)}: not as it was written (its checksum differs)")
     if int(version[1]) > VERSION:
-        raise ResultError(f"{safe(path)}: written by a newer momentumlab. Update momentumlab to go on from it.")
+        raise NewerError(
+            f"{safe(path)}: written by a newer momentumlab. Update momentumlab to go on from it, or use --fresh."
+        )
     try:
         return _arrays(whole, version.end())
     except Exception as error:  # numpy raises many kinds: its parser is one for Python's syntax

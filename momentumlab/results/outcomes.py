@@ -22,7 +22,7 @@ class Outcomes:
     def __init__(self, grid: Grid, evaluations: Sequence[str] = ()) -> None:
         count = len(grid.cells)
         self._grid = grid
-        self._evaluations = evaluations
+        self.evaluations = evaluations
         self._words = {"interrupted": 0, "not trained yet": 1}  # each once: many runs end alike
         self._status = np.zeros(count, np.int32)
         self._reason = np.ones(count, np.int32)
@@ -39,7 +39,7 @@ class Outcomes:
         self._steps[runs] = [end.steps for end in ends]
         for name in _LOSSES:
             self._measured[name][runs] = [getattr(end, name) for end in ends]
-        for name in self._evaluations:
+        for name in self.evaluations:
             self._measured[name][runs] = [end.evaluation.get(name, np.nan) for end in ends]
         numbers = ((end.loss_first, *end.evaluation.values()) for end in ends)
         self._float32[runs] = [any(isinstance(number, np.float32) for number in those) for those in numbers]
@@ -57,6 +57,9 @@ class Outcomes:
 
     def restore(self, state: State) -> None:
         """Go on from what was noted up to a checkpoint. Raises KeyError where it is none of such a grid."""
+        columns = [state[name] for name in (*_COLUMNS, *(f"measured_{name}" for name in self._measured))]
+        if any(column.shape != self._status.shape for column in columns):
+            raise ValueError("of another number of runs")
         self._words = {word: number for number, word in enumerate(state["words"].tolist())}
         self._measured = {name: state[f"measured_{name}"] for name in self._measured}
         for name in _COLUMNS:

@@ -264,7 +264,9 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads(text_of(place), parse_constant=_no_number)
     except (ValueError, RecursionError):
-        raise ResultError(f"{safe(place)}: this is not JSON; the result is damaged.") from None
+        raise ResultError(
+            f"{safe(place)}: this is not JSON; the result is damaged. --fresh trains it again beside it."
+        ) from None
     manifest: dict[str, Any] = found if isinstance(found, dict) else {}
     schema = manifest.get("schema")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:

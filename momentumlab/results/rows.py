@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from momentumlab.errors import ResultError
 from momentumlab.foreign import opened
 from momentumlab.results import disk
 from momentumlab.results.files import refused
 from momentumlab.results.table import Column, joined, rows_text
+from momentumlab.text import safe
 
 SECONDS_AT_ONCE = 0.5
 _ROWS_AT_ONCE = 4096
@@ -96,6 +98,16 @@ class Rows:
             self._file.seek(start)
             self._file.truncate(start)
 
+    def sort_chunk(self) -> None:
+        """Put the rows of the open chunk in the order of a chunk: by step, then run. Their first columns say it."""
+        self.flush()
+        start = self._chunk[0]
+        with self._refusals():
+            lines = b"".join(self._pieces(start)).splitlines(keepends=True)
+        lines.sort(key=_step_and_run)
+        self.abandon_chunk()
+        self.add(b"".join(lines))
+
     def cut(self, size: int = 0) -> None:
         """Take back everything beyond so many bytes; what comes is a chunk of its own. The file has no hash then."""
         self._chunk = size, hashlib.sha256()
@@ -117,9 +129,9 @@ class Rows:
         """Close the file."""
         self._file.close()
 
-    def _pieces(self) -> Iterator[bytes]:
+    def _pieces(self, begin: int = 0) -> Iterator[bytes]:
         source = self._file.fileno()
-        for start in range(0, os.fstat(source).st_size, _BYTES_AT_ONCE):
+        for start in range(begin, os.fstat(source).st_size, _BYTES_AT_ONCE):
             yield os.pread(source, _BYTES_AT_ONCE, start)
 
     @contextmanager
@@ -128,6 +140,11 @@ class Rows:
             yield
         except OSError as error:
             raise refused(self._path, error) from error
+
+
+def _step_and_run(row: bytes) -> tuple[int, int]:
+    run, step, *_ = row.split(b",", 2)
+    return int(step), int(run)
 
 
 def beginnings(path: Path, extents: Sequence[Extent]) -> list[Any]:
@@ -145,5 +162,5 @@ def beginnings(path: Path, extents: Sequence[Extent]) -> list[Any]:
                 whole = size == extent.size and hashed.hexdigest() == extent.sha256
                 found.append(hashed.copy() if whole else None)
     except OSError as error:
-        raise refused(path, error) from error
+        raise ResultError(f"{safe(path)}: {(error.strerror or str(error)).lower()}") from error
     return found

@@ -16,7 +16,7 @@ from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -26,6 +26,7 @@ from momentumlab.foreign import opened
 from momentumlab.results import disk
 from momentumlab.results.checkpoint import (
     NAME,
+    NewerError,
     State,
     predecessor,
     read_checkpoint,
@@ -42,6 +43,7 @@ from momentumlab.results.table import Column
 from momentumlab.text import safe, shown
 
 _SELDOM = 20  # the table of all runs is written anew after so many times as long as it took
+_SOON = 0.3  # seconds: a table that takes longer is not written once more by who is asked to stop
 _OUTCOMES, _CHUNK = "outcomes.", "chunk."  # how the names of their arrays begin in a checkpoint
 
 
@@ -100,6 +102,7 @@ class ResultWriter:
         self._state = "running"
         self._outcomes = Outcomes(grid, evaluations)
         self._chunk: State | None = None  # what was saved of the chunk that comes next
+        self._table_took = 0.0  # seconds, the last time
         self._over: list[Path] = []  # checkpoints of chunks that have come to their end
 
     def __enter__(self) -> Self:
@@ -148,7 +151,8 @@ class ResultWriter:
         differences = {} if before is None else drift(before, self._manifest)
         if differences and not allow_drift:
             raise ConfigError(_refusal(self.folder, differences))
-        drifted = [*(before or {}).get("drift", []), *([differences] if differences else [])]
+        earlier = (before or {}).get("drift")
+        drifted = [*(earlier if isinstance(earlier, list) else []), *([differences] if differences else [])]
         if drifted:
             self._manifest["drift"] = drifted
         remove_strays(self.folder)
@@ -218,6 +222,10 @@ class ResultWriter:
         self._rows.abandon_chunk()
         self.save()
 
+    def sort_chunk(self) -> None:
+        """Put the rows of the chunk, which came run by run, in their order: by step, then run."""
+        self._rows.sort_chunk()
+
     def saved(self, place: int) -> State | None:
         """What was saved of the chunk with this number, whose rows so far are in the state or in metrics.csv."""
         if place == self.done and self._chunk is not None:
@@ -244,12 +252,15 @@ class ResultWriter:
         return self.folder / f"{NAME}.{place}"
 
     def spool(self) -> Rows:
-        """A place for the rows of chunks that another process trains: a file without a name, beside the result's."""
+        """A place for the rows of chunks that another process trains."""
+        return Rows(self.nameless_file(), self._header, self.folder / "metrics.csv")
+
+    def nameless_file(self) -> IO[bytes]:
+        """A file beside the result's that is gone with the last process that has it."""
         try:
-            file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - it is gone with the last process
+            return tempfile.TemporaryFile(dir=self.folder)
         except OSError as error:
             raise refused(self.folder, error) from error
-        return Rows(file, self._header, self.folder / "metrics.csv")
 
     def take_chunk(self, rows: Rows, outcomes: Mapping[int, Any]) -> None:
         """A chunk has come to its end elsewhere: add its rows, out of a spool, and its outcomes."""
@@ -261,6 +272,11 @@ class ResultWriter:
 
         `layouts` holds runs with their parameters, which have names and shapes.
         """
+        if (ended := self._outcomes.ended()) < len(self._grid.cells):
+            raise ResultError(
+                f"{safe(self.folder)}: only {ended} of {len(self._grid.cells)} runs have come to their end, though all "
+                "were said to. Train it again with --fresh."
+            )
         path = self.folder / "parameters.npz"
         write_whole(path, lambda file: self._outcomes.write_parameters(file, layouts))
         self._state = "finished"
@@ -281,9 +297,10 @@ class ResultWriter:
                 state = read_checkpoint(path)
                 if str(state.get("identity")) != self._identity or not needed <= state.keys():
                     raise ResultError(f"{safe(path)}: belongs to another result")
-                pairs = zip(state["sizes"].tolist(), state["sha256"].tolist(), strict=True)
-                extents = [Extent(*pair) for pair in pairs]
+                extents = self._extents(path, state)
                 before, whole = beginnings(self.folder / "metrics.csv", extents)
+            except NewerError:
+                raise
             except ResultError as error:
                 self.notes.append(f"{error}; the checkpoint before it is used, or the training begins anew")
                 continue
@@ -294,6 +311,16 @@ class ResultWriter:
                 return rest, extents[0].size, before, before
             self.notes.append(f"{safe(self.folder / 'metrics.csv')}: not as it was written up to {path.name}")
         return None
+
+    def _extents(self, path: Path, state: State) -> list[Extent]:
+        # How much of metrics.csv a checkpoint says is its, up to the chunk on its way and in all; its outcomes fit.
+        try:
+            before, whole = map(Extent, state["sizes"].tolist(), state["sha256"].tolist())
+            int(state["done"])
+            Outcomes(self._grid, self._outcomes.evaluations).restore(_named(_OUTCOMES, state))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ResultError(f"{safe(path)}: not a checkpoint of this result") from error
+        return [before, whole]
 
     def _go_on(self, state: State, size: int, before: Any, hashed: Any) -> None:
         path = self.folder / "metrics.csv"
@@ -323,7 +350,8 @@ class ResultWriter:
     def _close(self) -> None:
         rows = self._rows.synced()
         self._rows.close()
-        self._write_runs()
+        if self._state == "finished" or self._table_took < _SOON:
+            self._write_runs()
         checksums = self._checksums()
         if self._state == "finished" and checksums["metrics.csv"] != rows.sha256:
             raise ResultError(f"{safe(self.folder / 'metrics.csv')}: changed by somebody else while it was written")
@@ -344,7 +372,8 @@ class ResultWriter:
         pieces = self._outcomes.table()
         write_whole(self.folder / "runs.csv", lambda file: file.writelines(text.encode() for text in pieces))
         end = time.monotonic()
-        self._next_table = end + max(SECONDS_AT_ONCE, _SELDOM * (end - start))
+        self._table_took = end - start
+        self._next_table = end + max(SECONDS_AT_ONCE, _SELDOM * self._table_took)
 
     def _write_manifest(self) -> None:
         write_whole(self.folder / "manifest.json", manifest_text(self._manifest))

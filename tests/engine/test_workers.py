@@ -14,6 +14,7 @@ from momentumlab.engine import workers
 from momentumlab.engine.plan import Group
 from momentumlab.problems.formulas import ObjectiveProblem
 from momentumlab.problems.models import ModelProblem
+from momentumlab.results.rows import Rows
 
 NET = {
     "data": {"kind": "moons", "samples": 40},
@@ -73,7 +74,7 @@ def test_a_run_that_fails_in_a_worker_is_recorded_and_the_others_go_on(tmp_path,
 
 @pytest.mark.usefixtures("small_chunks")
 def test_where_a_worker_is_killed_its_runs_are_trained_one_by_one(tmp_path, monkeypatch):
-    one, _ = swept(tmp_path / "one", "rosenbrock")
+    _, alone = swept(tmp_path / "one", "rosenbrock")
     monkeypatch.setattr(workers, "WORTH", 0)
     train = workers.train_chunk
 
@@ -83,11 +84,7 @@ def test_where_a_worker_is_killed_its_runs_are_trained_one_by_one(tmp_path, monk
         train(group, cells, *arguments)
 
     monkeypatch.setattr(workers, "train_chunk", killed)
-    several, _ = swept(tmp_path / "several", "rosenbrock")
-    assert set(several.runs["status"]) == {"finished"}
-    for run in range(len(one.runs["run"])):
-        for name, values in one.rows(run).items():
-            np.testing.assert_array_equal(several.rows(run)[name], values)
+    assert swept(tmp_path / "several", "rosenbrock")[1] == alone
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -105,6 +102,8 @@ def test_a_run_that_kills_its_process_is_recorded_as_failed_and_the_others_go_on
     monkeypatch.setattr(Group, "stack", deadly_stack)
     several, _ = swept(tmp_path / "several", "rosenbrock")
     assert [several.runs["status"][run] for run in deadly] == ["failed"] * len(deadly)
+    order = np.lexsort((several.metrics["run"], several.metrics["step"], several.metrics["run"] // 2))
+    np.testing.assert_array_equal(order, np.arange(len(order)))  # chunks of two, by step, then run
     assert several.runs["reason"][deadly[0]] == "its process was killed, as when memory runs out"
     for run in set(range(len(one.runs["run"]))) - set(deadly):
         for name, values in one.rows(run).items():
@@ -159,3 +158,31 @@ def test_little_work_stays_in_one_process(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_Workers", lambda *_: pytest.fail("not worth it"))
     result, _ = swept(tmp_path)
     assert np.all(result.runs["status"] == "finished")
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("worth", [0, workers.WORTH], ids=["workers", "one process"])
+def test_a_very_long_reason_is_cut_and_can_be_read_again(worth, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "WORTH", worth)
+    feed = ObjectiveProblem.feed
+
+    def failing(self, seeds):
+        if 1 in seeds:
+            raise ValueError("\udc80\0" + "x" * 2_000_000)
+        return feed(self, seeds)
+
+    monkeypatch.setattr(ObjectiveProblem, "feed", failing)
+    result, _ = swept(tmp_path, "rosenbrock", seeds=[0, 1])
+    assert result.runs["status"].tolist() == ["finished", "failed"] * 2
+    assert len(result.runs["reason"][1]) == 500
+
+
+def test_a_message_that_was_cut_off_is_taken_away(tmp_path):
+    with (tmp_path / "rows").open("w+b") as rows, (tmp_path / "sent").open("w+b") as sent:
+        desk = workers._Desk(Rows(rows, ["run"], tmp_path / "rows"), sent)
+        desk.leave(workers._Sent(updates=1))
+        sent.write((1000).to_bytes(8, "little") + b"half")
+        sent.flush()
+        desk.mend()
+        desk.leave(workers._Sent(updates=2))
+        assert [message.updates for message in desk.take()] == [1, 2]

@@ -212,18 +212,26 @@ def test_rows_beyond_those_of_the_checkpoint_are_cut(expected, tmp_path):
 
 
 STRANGE = {
-    "newer": (b"", "newer momentumlab"),
     "objects": (of_objects(), "not a checkpoint"),
     "empty": (b"", "another result"),
     "of another": (array(LINE % ("<f8", ()), b"\0" * 8), "another result"),
 }
 
 
+def test_one_of_a_newer_version_stays_and_nothing_is_trained(tmp_path):
+    newest = stopped(tmp_path / "runs")
+    newest.write_bytes(signed(b"", version=2))
+    before = {path.name: path.read_bytes() for path in newest.parent.iterdir() if path.name != ".lock"}
+    with pytest.raises(ResultError, match="newer momentumlab"):
+        train(tmp_path / "runs")
+    assert {path.name: path.read_bytes() for path in newest.parent.iterdir() if path.name != ".lock"} == before
+
+
 @pytest.mark.parametrize("name", STRANGE)
 def test_one_by_a_stranger_is_told_and_its_predecessor_is_used(name, expected, tmp_path):
     newest = stopped(tmp_path / "runs")
     content, words = STRANGE[name]
-    newest.write_bytes(signed(content, version=2 if name == "newer" else 1))
+    newest.write_bytes(signed(content))
     trained = train(tmp_path / "runs")
     assert_finished_as(trained, expected(OBJECTIVE))
     assert words in trained.notes[0]
@@ -243,3 +251,16 @@ def test_one_that_lacks_what_belongs_to_it_is_not_gone_on_from(missing, expected
         np.lib.format.write_array(content, value, allow_pickle=False)
     newest.write_bytes(signed(content.getvalue()))
     assert_finished_as(train(tmp_path / "runs"), expected(OBJECTIVE))
+
+
+@pytest.mark.parametrize(
+    "change", [{"sizes": 3}, {"done": [1, 2]}, {"outcomes.words": 3}, {"outcomes.status": [0]}, {"sha256": ["a"]}]
+)
+def test_one_of_impossible_shapes_is_told_and_its_predecessor_is_used(change, expected, tmp_path):
+    newest = stopped(tmp_path / "runs")
+    previous = newest.with_name("checkpoint.previous").read_bytes()
+    write_checkpoint(newest, read_checkpoint(newest) | {name: np.array(value) for name, value in change.items()})
+    newest.with_name("checkpoint.previous").write_bytes(previous)
+    trained = train(tmp_path / "runs")
+    assert_finished_as(trained, expected(OBJECTIVE))
+    assert "not a checkpoint of this result" in trained.notes[0]
