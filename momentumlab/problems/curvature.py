@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from momentumlab.problems.models import ModelProblem
 
 _FLAT = 1e-12  # of the largest curvature: what rounding leaves of a direction that does not bend
-_QUADRATIC = ("quadratic", "booth", "saddle")
+_QUADRATIC = ("booth", "saddle")
 _WIDE = 4096  # features up to which all eigenvalues of a linear model are computed
 _SAMPLES = 4096  # whose second derivatives are held at once
 _PRODUCTS = 80
@@ -87,9 +87,9 @@ def sharpness(problem: Any, theta: npt.ArrayLike, *, seed: int = 0, tolerance: f
     Of a model ten to twenty products with the Hessian over all training data, each about three times a gradient.
     """
     if isinstance(problem, ObjectiveProblem | LeastSquares):
-        found = curvature(problem, theta)
-        assert found is not None
-        return found.largest, float(found.errors[-1])
+        known = curvature(problem, theta)
+        assert known is not None  # both have a landscape
+        return known.largest, float(known.errors[-1])
     product = _Product(problem, np.asarray(theta, np.float64))
     ends = lanczos(product, product.size, seed=seed, tolerance=tolerance, most=_most(product.size), largest_only=True)
     return ends.largest, ends.largest_error
@@ -97,15 +97,20 @@ def sharpness(problem: Any, theta: npt.ArrayLike, *, seed: int = 0, tolerance: f
 
 def _of_objective(problem: ObjectiveProblem, theta: Numbers) -> Curvature:
     objective = problem.objective
+    found: Numbers
     if objective.name == "quadratic":
         # Its gradient at (1, 1, …) is its eigenvalues, however many they are.
         found = np.sort(objective.gradient(np.ones((1, objective.dimension)), np)[0])
         return Curvature(found, np.zeros_like(found), complete=True, quadratic=True)
-    quadratic = objective.name in _QUADRATIC
-    bend = hessian(lambda points: objective.gradient(points, np), np.zeros_like(theta) if quadratic else theta)
-    found: Numbers = np.linalg.eigvalsh(bend).astype(np.float64)
-    errors = _rounding(found) if quadratic else np.full_like(found, 1e-8 * np.abs(found).max())
-    return Curvature(found, errors, complete=True, quadratic=quadratic)
+
+    def gradient(points: Numbers) -> Numbers:
+        return np.asarray(objective.gradient(points, np), np.float64)
+
+    if objective.name in _QUADRATIC:
+        found = np.linalg.eigvalsh(hessian(gradient, np.zeros_like(theta), 1.0)).astype(np.float64)
+        return Curvature(found, _rounding(found), complete=True, quadratic=True)
+    found = np.linalg.eigvalsh(hessian(gradient, theta)).astype(np.float64)
+    return Curvature(found, np.full_like(found, 1e-8 * np.abs(found).max()), complete=True, quadratic=False)
 
 
 def _of_model(problem: "ModelProblem", theta: Numbers, seed: int) -> Curvature:
@@ -134,7 +139,8 @@ def _rounding(found: Numbers) -> Numbers:
 def _point(problem: Problem, theta: npt.ArrayLike | None, seed: int) -> Numbers:
     if theta is not None:
         return np.asarray(theta, np.float64)
-    return problem.arrays.numpy(problem.start([seed]))[0].astype(np.float64)
+    start: Numbers = problem.arrays.numpy(problem.start([seed]))[0].astype(np.float64)
+    return start
 
 
 class _Product:

@@ -62,6 +62,11 @@ class Method:
         return self.hyperparameters["eta"]
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(…): that of all hyperparameters together, () of one run."""
+        return self._columns(0.0)[0]
+
+    @property
     def states(self) -> int:
         """How many numbers an update carries on in one direction: x and all that is remembered."""
         many = self.update.rule.many

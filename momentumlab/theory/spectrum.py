@@ -72,13 +72,13 @@ def lanczos(
     return ends
 
 
-def hessian(gradient: Gradient, theta: npt.ArrayLike) -> Numbers:
+def hessian(gradient: Gradient, theta: npt.ArrayLike, step: float = _STEP) -> Numbers:
     """∇²J, (parameter, parameter), at θ (parameter,): central differences of a gradient in closed form, in float64.
 
-    Good to about ten digits, and exact but for rounding where J is a quadratic.
+    Good to about ten digits. Where J is a quadratic any step is exact but for rounding, and 1 is the best.
     """
     point = np.asarray(theta, np.float64)
-    steps = np.diag(_STEP * np.maximum(1.0, np.abs(point)))
+    steps = np.diag(step * np.maximum(1.0, np.abs(point)))
     ahead, behind = point + steps, point - steps
     slopes = (gradient(ahead) - gradient(behind)) / np.diag(ahead - behind)[:, None]
     symmetric: Numbers = (slopes + slopes.T) / 2

@@ -22,6 +22,7 @@ from momentumlab.theory.modes import spectral_radius
 
 _ANGLES = 2048  # looked at along the half circle, for more than two states
 _HALVINGS = 60
+_CELLS = 2**18  # matrices that are looked at together
 
 
 def curvature_limit(method: Method) -> Numbers:
@@ -50,11 +51,17 @@ def is_stable(method: Method, eigenvalues: npt.ArrayLike) -> npt.NDArray[np.bool
 def rate(method: Method, eigenvalues: npt.ArrayLike) -> Numbers:
     """max |σ| over all directions that bend, (…): the factor of the distance to the minimum in an update, in the end.
 
-    eigenvalues is (eigenvalue,); those of 0 are left out. 0 where all are.
+    eigenvalues is (eigenvalue,), or (eigenvalue, …) where every method of many has its own; those of 0 are left out,
+    and where all are the rate is 0.
     """
-    bending = np.asarray(eigenvalues, np.float64)
-    worst = [spectral_radius(method, curvature) for curvature in bending[bending != 0]]
-    reduced: Numbers = np.max(worst, axis=0) if worst else np.zeros(())
+    bends = np.asarray(eigenvalues, np.float64)
+    bends = bends.reshape(len(bends), *[1] * (len(method.shape) - bends.ndim + 1), *bends.shape[1:])
+    reduced: Numbers = np.zeros(np.broadcast_shapes(method.shape, bends.shape[1:]))
+    together = max(1, _CELLS // max(1, reduced.size))
+    for part in range(0, len(bends), together):
+        curvature = bends[part : part + together]
+        radius = np.where(curvature == 0, 0, spectral_radius(method, curvature))
+        np.maximum(reduced, radius.max(0), out=reduced)
     return reduced
 
 
