@@ -8,28 +8,36 @@ import numpy.typing as npt
 
 from momentumlab.theory.method import Numbers
 
-_FLOOR = 1e-11  # of the first value: below it rounding makes the numbers
+_FLOOR = 1e-13  # of the first value: below it rounding makes the numbers
 _FEWEST = 3
+_ROUNDS = 4
 
 
-def rate_of(values: npt.ArrayLike, period: float = math.inf, *, floor: float = _FLOOR) -> float:
-    """The factor per step by which a distance shrinks or grows: the slope of its logarithm.
+def rate_of(values: npt.ArrayLike, periods: npt.ArrayLike = math.inf, *, floor: float = _FLOOR) -> float:
+    """The factor per step by which a distance shrinks or grows in the end: the slope of its logarithm.
 
-    values: ‖θ_t − θ*‖, (step,), from the start; or √(J − J*), which falls as fast. period: the steps of one
-    oscillation, 2π/φ (modes.period), over which the squares are summed, since a slope over parts of a period is that
-    of the oscillation as well. The first half of the decay is left out, as faster directions are in it, and what lies
-    below `floor` of the first value. A double root decays like t·rᵗ and not like rᵗ: without an oscillation that bend
-    is fitted too. nan where too little is left to tell.
+    values: ‖θ_t − θ*‖, (step,), from the start; or √(J − J*), which falls as fast. periods: the steps of an oscillation
+    (modes.period), one or (direction,). Squares are summed over whole periods, since a slope over parts of one is that
+    of the oscillation as well; a period that is too long to be seen is left alone. Left out are the first half, where
+    directions that are faster still count, and what lies below `floor` of the first value. A double root decays like
+    t·rᵗ and not like rᵗ: where nothing oscillates that bend is fitted too. nan where too little is left to tell.
     """
     sizes = _clean(np.abs(np.asarray(values, np.float64)), floor)
-    window = _window(period, len(sizes))
-    sums = np.convolve(sizes**2, np.ones(window), "valid") if len(sizes) >= window else sizes[:0]
-    steps = np.arange(len(sums)) + (window + 1) / 2
-    late = slice(len(sums) // 2, None)
-    if len(sums[late]) < _FEWEST or not (sums > 0).all():
+    widths = _widths(np.atleast_1d(np.asarray(periods, np.float64)), len(sizes))
+    late = sizes[(len(sizes) - sum(widths)) // 2 :] if widths else sizes[len(sizes) // 2 :]
+    steps = np.arange(len(sizes) - len(late), len(sizes), dtype=np.float64)
+    if len(late) < _FEWEST or not late.any():
         return math.nan
-    swings = 2 < period < math.inf
-    return math.exp(_slope(steps[late], 0.5 * np.log(sums[late]), bent=not swings))
+    squares, slope = (late / late.max()) ** 2, 0.0
+    for _ in range(_ROUNDS):  # level, so that a sum over a period is one of an oscillation and not of its decay
+        level, times = squares * np.exp(-2 * slope * (steps - steps[0])), steps
+        for width in widths:
+            level = np.convolve(level, np.full(width, 1 / width), "valid")
+            times = times[: len(level)] + (width - 1) / 2
+        if not (level > 0).all():
+            return math.nan
+        slope += _slope(times, 0.5 * np.log(level), bent=not widths)
+    return math.exp(slope)
 
 
 def steps_to(values: npt.ArrayLike, target: float) -> int | None:
@@ -54,13 +62,17 @@ def _clean(sizes: Numbers, floor: float) -> Numbers:
     return sizes[: large[-1] + 1] if large.size else sizes[:0]
 
 
-def _window(period: float, count: int) -> int:
-    # Of |x| half a period repeats; the multiple of it that is nearest to a whole number of steps.
-    if not math.isfinite(period):
-        return 1
-    multiples = np.arange(1, max(2, int(count / 3 / (period / 2)) + 1)) * period / 2
-    misses = np.abs(multiples - np.round(multiples)) / multiples
-    return max(1, round(float(multiples[int(misses.argmin())])))
+def _widths(periods: Any, count: int) -> list[int]:
+    """The whole numbers of steps around the period of each square, as many as fit into a half of `count`."""
+    turned = 4 * np.pi / periods % (2 * np.pi)  # of x² in a step, which repeats twice as often
+    turned = np.minimum(turned, 2 * np.pi - turned)
+    widths: list[int] = []
+    for period in sorted(2 * np.pi / turned[turned > 0]):
+        # Between the two the oscillation cancels, though it takes no whole number of steps.
+        both = [math.floor(period), math.ceil(period)]
+        if sum(widths) + sum(both) <= count / 2:
+            widths += [width for width in both if width > 1]
+    return widths
 
 
 def _slope(steps: Any, logarithms: Any, bent: bool) -> float:

@@ -58,15 +58,14 @@ def trajectory(method: Method, curvature: npt.ArrayLike, steps: int) -> Numbers:
     For momentum with a double root r that is r^t·(1 + t·((1 − ηλ)/r − 1)).
     """
     matrix = method.matrix(curvature)
-    state = np.zeros(matrix.shape[:-1])
-    state[..., 0] = 1.0
+    state = np.zeros((*matrix.shape[:-1], 1))
+    state[..., 0, 0] = 1.0
     path = np.empty((steps + 1, *matrix.shape[:-2]))
     path[0] = 1.0
     with np.errstate(over="ignore", invalid="ignore"):  # beyond all floats: inf, and nan where two of them meet
         for step in range(1, steps + 1):
-            mover = method.matrix(curvature, at_rest=True) if step == 1 else matrix
-            state = np.einsum("...ij,...j->...i", mover, state)
-            path[step] = state[..., 0]
+            state = (method.matrix(curvature, at_rest=True) if step == 1 else matrix) @ state
+            path[step] = state[..., 0, 0]
     return path
 
 

@@ -112,14 +112,16 @@ def distances(method: Method, eigenvalues: npt.ArrayLike, steps: int, start: npt
     start: the distance in each direction of `eigenvalues`, (eigenvalue,), or one number for all.
     """
     path = trajectory(method, np.asarray(eigenvalues, np.float64), steps)
-    lengths: Numbers = np.sqrt(((path * np.asarray(start)) ** 2).sum(-1))
+    with np.errstate(over="ignore"):
+        lengths: Numbers = np.sqrt(((path * np.asarray(start)) ** 2).sum(-1))
     return lengths
 
 
 def losses(method: Method, eigenvalues: npt.ArrayLike, steps: int, start: npt.ArrayLike = 1.0) -> Numbers:
     """J(θ_t) − J*, (step,), as `distances`: ½ Σ λ·x²."""
     path = trajectory(method, np.asarray(eigenvalues, np.float64), steps)
-    excess: Numbers = 0.5 * (np.asarray(eigenvalues) * (path * np.asarray(start)) ** 2).sum(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        excess: Numbers = 0.5 * (np.asarray(eigenvalues) * (path * np.asarray(start)) ** 2).sum(-1)
     return excess
 
 
