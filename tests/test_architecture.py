@@ -28,7 +28,7 @@ LAYERS = (
     ),
     ("theory/",),
     ("experiment/",),
-    ("problems/", "results/", "optimizers/updates.py"),
+    ("problems/", "results/", "optimizers/methods.py", "optimizers/updates.py"),
     (
         "engine/",
         "audit/",

@@ -4,6 +4,7 @@
     modes       one direction: roots, rate, oscillation, the way from rest, transient growth
     stability   the largest η·λ of every rule, the noise of a curvature that a rule can stand
     tuning      the best γ and η, alone and together, and what they give; steps to an accuracy
+    prediction  all of that in one answer, for a rule on a spectrum
     filter      the velocity as a filter of the gradients: effective η, half-life, stopping distance
     noise       the floor under noisy gradients: how far θ and v jitter in the end
     energy      J + (γ/2η)·‖v‖², where it goes, and which barriers it cannot cross

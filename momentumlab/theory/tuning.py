@@ -12,16 +12,21 @@ one of them larger, and the rate grows with it.
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from momentumlab.optimizers.rules import RULES
+from momentumlab.optimizers.update import Update
 from momentumlab.theory.method import Method, Numbers
 from momentumlab.theory.modes import trajectory
 from momentumlab.theory.stability import limit, rate
 
 _GRID = 64
+_ZOOMS = 8
 _MOST_STEPS = 2**18  # followed update by update
 _FOLLOWED = 2**24  # numbers
 
@@ -75,24 +80,67 @@ def best_eta(gamma: float, smallest: float, largest: float) -> Tuning:
     return Tuning(gamma, 2 * (1 + gamma) / (largest + smallest), reached)
 
 
-def best_eta_of(method: Method, eigenvalues: npt.ArrayLike) -> tuple[float, float]:
-    """η and the rate of any linear method whose other hyperparameters stay: (η, rate), η to about six digits.
+def best_eta_of(method: Method, eigenvalues: npt.ArrayLike) -> Tuning:
+    """The best η of any linear method whose other hyperparameters stay, to about six digits.
 
-    Searched between the smallest useful η and the limit, in grids that close in on the best. The limit must be finite
-    and the eigenvalues (eigenvalue,) must bend upwards.
+    Searched below the limit, in grids that close in on the best. eigenvalues, (eigenvalue,), must bend upwards; the γ
+    of a method without one is nan.
     """
-    largest = float(np.max(eigenvalues))
-    end = float(limit(method)) / largest
-    low, high = math.log(end * 1e-8), math.log(end)
-    best = (math.nan, math.inf)
-    for _ in range(8):
-        etas = np.exp(np.linspace(low, high, _GRID))
-        rates = rate(method.at(eta=etas), eigenvalues)
-        place = int(rates.argmin())
-        best = min(best, (float(etas[place]), float(rates[place])), key=lambda found: found[1])
-        step = 2 * (high - low) / (_GRID - 1)
-        low, high = math.log(best[0]) - step, math.log(best[0]) + step
-    return best
+    bare = Method(replace(method.update, weight_decay=None), method.hyperparameters)  # a decay only lowers the limit
+    end = float(limit(bare)) / float(np.max(eigenvalues))
+    eta, reached = _search(lambda etas: rate(method.at(eta=etas), eigenvalues), end * np.geomspace(1e-8, 1, _GRID))
+    return Tuning(float(method.hyperparameters.get("gamma", np.nan)), eta, reached)
+
+
+def best_gamma_of(method: Method, eigenvalues: npt.ArrayLike) -> Tuning | None:
+    """The best γ in [0, 1) of any linear method that has one and whose η stays; None where none is stable."""
+    shares = np.geomspace(1e-5, 1, _GRID)  # of 1 − γ
+    lost, reached = _search(lambda tried: rate(method.at(gamma=1 - tried), eigenvalues), shares)
+    return Tuning(1 - lost, float(method.eta), reached) if reached < 1 else None
+
+
+def best(method: Method, eigenvalues: npt.ArrayLike) -> Tuning | None:
+    """The best γ and η of the method's rule for these eigenvalues, (eigenvalue,); None where one is not above 0.
+
+    Momentum, ema, Nesterov and gradient descent by their formulas. Of other rules, and with weight decay or dampening,
+    the best η alone.
+    """
+    smallest, largest = float(np.min(eigenvalues)), float(np.max(eigenvalues))
+    if smallest <= 0:
+        return None
+    tune = _TUNED.get(method.update)
+    return tune(smallest, largest) if tune else best_eta_of(method, eigenvalues)
+
+
+def _average(smallest: float, largest: float) -> Tuning:
+    # An average of gradients is momentum with (1 − γ)·η.
+    gamma, eta, reached = heavy_ball(smallest, largest)
+    return Tuning(gamma, eta / (1 - gamma), reached)
+
+
+_TUNED = {
+    Update(RULES[rule]): tune
+    for rule, tune in {
+        "sgd": gradient_descent,
+        "momentum": heavy_ball,
+        "torch_momentum": heavy_ball,
+        "nesterov": nesterov_on_quadratics,
+        "torch_nesterov": nesterov_on_quadratics,
+        "ema": _average,
+    }.items()
+}
+
+
+def _search(rates: Callable[[Numbers], Numbers], grid: Numbers) -> tuple[float, float]:
+    """Where the rate is smallest, and how small: in a geometric grid, and in finer ones about its best place."""
+    found = (math.nan, math.inf)
+    for _ in range(_ZOOMS):
+        reached = rates(grid)
+        place = int(reached.argmin())
+        found = min(found, (float(grid[place]), float(reached[place])), key=lambda one: one[1])
+        step = (grid[1] / grid[0]) ** 2
+        grid = np.geomspace(found[0] / step, min(found[0] * step, grid[-1]), _GRID)
+    return found
 
 
 def steps_at(rate: float, accuracy: float = 1e-6) -> float:

@@ -12,9 +12,11 @@ from momentumlab.theory.method import Method
 from momentumlab.theory.modes import spectral_radius, trajectory
 from momentumlab.theory.stability import rate
 from momentumlab.theory.tuning import (
+    best,
     best_eta,
     best_eta_of,
     best_gamma,
+    best_gamma_of,
     distances,
     gradient_descent,
     heavy_ball,
@@ -167,7 +169,7 @@ def test_best_eta_at_a_gamma_is_better_than_all_others(smallest, largest, gamma)
     best = best_eta(gamma, smallest, largest)
     assert rate(momentum(best), [smallest, largest]) == pytest.approx(best.rate, abs=1e-7)
     assert tried.min() - 2e-2 < best.rate < tried.min() + 1e-7
-    assert best_eta_of(momentum(best), [smallest, largest])[1] == pytest.approx(best.rate, abs=1e-4)
+    assert best_eta_of(momentum(best), [smallest, largest]).rate == pytest.approx(best.rate, abs=1e-4)
 
 
 def test_both_together_are_as_good_as_either_after_the_other():
@@ -179,7 +181,33 @@ def test_both_together_are_as_good_as_either_after_the_other():
 def test_the_best_eta_of_nesterov_is_lessards():
     best = nesterov_on_quadratics(1.0, 100.0)
     method = Method.of("nesterov", gamma=best.gamma, eta=1.0)
-    assert best_eta_of(method, np.geomspace(1, 100, 20)) == pytest.approx((best.eta, best.rate), rel=1e-4)
+    assert best_eta_of(method, np.geomspace(1, 100, 20)) == pytest.approx(best, rel=1e-4)
+    assert best_gamma_of(method.at(eta=best.eta), np.geomspace(1, 100, 20)) == pytest.approx(best, rel=1e-4)
+
+
+TUNED = ["sgd", "momentum", "torch_momentum", "nesterov", "torch_nesterov", "ema"]
+
+
+@pytest.mark.parametrize("rule", TUNED)
+def test_the_best_of_a_rule_has_the_rate_that_it_says_and_nothing_near_is_better(rule):
+    eigenvalues = np.geomspace(1, 50, 20)
+    found = best(Method.of(rule, gamma=0.5, eta=1.0), eigenvalues)
+    gammas = np.clip(found.gamma * np.geomspace(0.9, 1.1, 15), 0, 0.999)[:, None] if rule != "sgd" else np.zeros((1, 1))
+    tried = rate(Method.of(rule, gamma=gammas, eta=found.eta * np.geomspace(0.9, 1.1, 15)), eigenvalues)
+    assert rate(Method.of(rule, gamma=found.gamma, eta=found.eta), eigenvalues) == pytest.approx(found.rate, abs=1e-6)
+    assert tried.min() >= found.rate - 1e-6
+
+
+def test_the_best_of_other_rules_is_their_best_eta():
+    method = Method.of("qhm", gamma=0.9, nu=0.7, eta=1.0)
+    assert best(method, [1.0, 50.0]) == best_eta_of(method, [1.0, 50.0])
+    assert math.isnan(best(Method.of("aggmo", gammas=[0.0, 0.9], eta=1.0), [1.0, 50.0]).gamma)
+    decayed = Method.of("sgd", eta=1.0, weight_decay=1.0)
+    assert best(decayed, [1.0, 50.0])[1:] == pytest.approx(gradient_descent(2.0, 51.0)[1:], rel=1e-4)
+    assert best(method, [-1.0, 50.0]) is None
+    assert best_gamma_of(Method.of("momentum", gamma=0.9, eta=1.0), [1.0, 50.0]) is None
+    alone = best_gamma_of(Method.of("momentum", gamma=0.9, eta=0.01), [1.0, 50.0])
+    assert alone == pytest.approx(best_gamma(0.01, 1.0, 50.0), rel=1e-3)
 
 
 def test_losses_are_the_squares_of_distances():
