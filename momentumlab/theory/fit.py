@@ -13,17 +13,20 @@ _FEWEST = 3
 _ROUNDS = 4
 
 
-def rate_of(values: npt.ArrayLike, periods: npt.ArrayLike = math.inf, *, floor: float = _FLOOR) -> float:
+def rate_of(
+    values: npt.ArrayLike, periods: npt.ArrayLike = math.inf, *, every: int = 1, floor: float = _FLOOR
+) -> float:
     """The factor per step by which a distance shrinks or grows in the end: the slope of its logarithm.
 
-    values: ‖θ_t − θ*‖, (step,), from the start; or √(J − J*), which falls as fast. periods: the steps of an oscillation
-    (modes.period), one or (direction,). Squares are summed over whole periods, since a slope over parts of one is that
-    of the oscillation as well; a period that is too long to be seen is left alone. Left out are the first half, where
-    directions that are faster still count, and what lies below `floor` of the first value. A double root decays like
-    t·rᵗ and not like rᵗ: where nothing oscillates that bend is fitted too. nan where too little is left to tell.
+    values: ‖θ_t − θ*‖ of each step or of `every` so many, (step,), from the start; or √(J − J*), which falls as fast.
+    periods: the steps of an oscillation (modes.period), one or (direction,). Squares are summed over whole periods,
+    since a slope over parts of one is that of the oscillation as well; a period too long to be seen is left alone. Left
+    out are the first half, where directions that are faster still count, and what lies below `floor` of the first
+    value. A double root decays like t·rᵗ and not like rᵗ: where nothing oscillates that bend is fitted too. nan where
+    too little is left to tell.
     """
     sizes = _clean(np.abs(np.asarray(values, np.float64)), floor)
-    widths = _widths(np.atleast_1d(np.asarray(periods, np.float64)), len(sizes))
+    widths = _widths(np.atleast_1d(np.asarray(periods, np.float64)) / every, len(sizes))
     late = sizes[(len(sizes) - sum(widths)) // 2 :] if widths else sizes[len(sizes) // 2 :]
     steps = np.arange(len(sizes) - len(late), len(sizes), dtype=np.float64)
     if len(late) < _FEWEST or not late.any():
@@ -37,7 +40,7 @@ def rate_of(values: npt.ArrayLike, periods: npt.ArrayLike = math.inf, *, floor: 
         if not (level > 0).all():
             return math.nan
         slope += _slope(times, 0.5 * np.log(level), bent=not widths)
-    return math.exp(slope)
+    return math.exp(slope / every)
 
 
 def steps_to(values: npt.ArrayLike, target: float) -> int | None:

@@ -57,16 +57,17 @@ def trajectory(method: Method, curvature: npt.ArrayLike, steps: int) -> Numbers:
 
     For momentum with a double root r that is r^t·(1 + t·((1 − ηλ)/r − 1)).
     """
-    matrix = method.matrix(curvature)
-    state = np.zeros((*matrix.shape[:-1], 1))
-    state[..., 0, 0] = 1.0
-    path = np.empty((steps + 1, *matrix.shape[:-2]))
-    path[0] = 1.0
+    matrix, first = method.matrix(curvature), method.matrix(curvature, at_rest=True)
+    states = np.empty((steps + 1, *matrix.shape[:-1]))
+    states[0] = np.eye(method.states)[0]
+    states[1:2] = first[..., 0]
+    done = 1
     with np.errstate(over="ignore", invalid="ignore"):  # beyond all floats: inf, and nan where two of them meet
-        for step in range(1, steps + 1):
-            state = (method.matrix(curvature, at_rest=True) if step == 1 else matrix) @ state
-            path[step] = state[..., 0, 0]
-    return path
+        while done < steps:  # as many again at a time, with the matrix of so many updates
+            more = min(done, steps - done)
+            states[done + 1 : done + 1 + more] = (matrix @ states[1 : 1 + more, ..., None])[..., 0]
+            matrix, done = matrix @ matrix, done + more
+    return states[..., 0]
 
 
 def peak(method: Method, curvature: float) -> tuple[float, int]:

@@ -36,14 +36,16 @@ def noise_floor(method: Method, curvature: npt.ArrayLike, variance: float = 1.0)
     matrix, push, read = method.matrix(curvature), method.push(), method.velocity()
     bend = np.broadcast_to(np.asarray(curvature, np.float64), matrix.shape[:-2])
     drive = np.broadcast_to(push, matrix.shape[:-1])
-    covariance = _lyapunov(matrix, variance * drive[..., :, None] * drive[..., None, :])
+    stable = spectral_radius(method, curvature) < 1
+    covariance = _lyapunov(
+        np.where(stable[..., None, None], matrix, 0), variance * drive[..., :, None] * drive[..., None, :]
+    )
     moved = matrix @ covariance
     theta = covariance[..., 0, 0]
     velocity = np.einsum("...i,...ij,...j->...", read, covariance, read)
     next_velocity = np.einsum("...i,...ij,...j->...", read, moved, read)
     gradient = bend**2 * theta + variance
     together = bend * np.einsum("...i,...i->...", read, moved[..., 0]) + variance * (read * drive).sum(-1)
-    stable = spectral_radius(method, curvature) < 1
     return Floor(
         theta=np.where(stable, theta, np.inf),
         velocity=np.where(stable, velocity, np.inf),

@@ -28,7 +28,7 @@ from momentumlab.theory.stability import limit, rate
 _GRID = 64
 _ZOOMS = 8
 _MOST_STEPS = 2**18  # followed update by update
-_FOLLOWED = 2**24  # numbers
+_FOLLOWED = 2**22  # numbers
 
 
 class Tuning(NamedTuple):

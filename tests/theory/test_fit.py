@@ -64,6 +64,13 @@ def test_a_hundred_updates_of_the_articles_regression_are_enough(gamma):
     assert found == pytest.approx(float(rate(method, eigenvalues)), rel=0.02)
 
 
+def test_of_every_third_step_it_is_the_rate_of_one():
+    method = Method.of("momentum", gamma=0.9, eta=0.01)
+    path = distances(method, [1.0, 100.0], 600)
+    found = rate_of(path[::3], period(method, [1.0, 100.0]), every=3)
+    assert found == pytest.approx(math.sqrt(0.9), rel=1e-3)
+
+
 def test_a_run_that_grows_is_measured_too():
     method = Method.of("momentum", gamma=0.5, eta=0.031)
     found = rate_of(distances(method, [1.0, 100.0], 60), period(method, [1.0, 100.0]))

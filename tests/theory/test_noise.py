@@ -86,3 +86,4 @@ def test_where_nothing_is_stable_there_is_no_floor():
     assert np.isfinite(floor.loss[0])
     assert np.isinf(floor.loss[1])
     assert np.isnan(floor.flips[1])
+    assert np.isinf(noise_floor(Method.of("momentum", gamma=0.5, eta=0.1), [0.0, 1.0]).theta).tolist() == [True, False]
