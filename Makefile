@@ -1,6 +1,6 @@
 # make demo       the default sweep, drawn             make lint     formatting, rules, types
 # make test       the tests, with branch coverage      make clean    removes caches and builds, never a result
-# make test-slow  the tests that take longer
+# make test-slow  the tests that take longer, and random faults for MINUTES=5
 #
 # make bench        what it costs beside what people use instead    make growth     how that grows, drawn
 # make bench-peers  beside Hydra, Optuna, Ray Tune, JAX             make bench-gpu  on a GPU, where there is one
@@ -25,6 +25,7 @@ PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
 PEERS_PIP := $(PEERS)/bin/python -m pip --disable-pip-version-check install -c constraints.txt
 BENCH ?=
+MINUTES ?= 5
 
 .PHONY: demo test test-slow lint bench bench-peers bench-gpu bench-million growth clean
 
@@ -37,8 +38,9 @@ test: $(READY)
 	@$(BIN)/python -m pytest --cov -n auto --maxprocesses 4
 
 test-slow: $(READY)
-	@echo "test-slow: the tests that take longer than a second each"
+	@echo "test-slow: the tests that take longer than a second each, then $(MINUTES) minutes of random faults"
 	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m tests.faults.campaign $(MINUTES)
 
 lint: $(READY)
 	@echo "lint: ruff format, ruff check, mypy --strict"

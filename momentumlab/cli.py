@@ -264,7 +264,7 @@ def _carry_out(experiment: Any, grid: Any, command: str, quiet: bool, **ways: An
     from momentumlab import lab
 
     say_all(() if quiet else grid.notes)
-    with _stopped_by_signals(), progress(quiet) as advance:
+    with _stopped_by_signals(ways["fresh"]), progress(quiet) as advance:
         told = ways if quiet else {"tell": say, **ways}
         carried = lab.carry_out(experiment, grid, command, progress=advance, **told)
     if carried.found and not quiet:
@@ -273,12 +273,14 @@ def _carry_out(experiment: Any, grid: Any, command: str, quiet: bool, **ways: An
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
+def _stopped_by_signals(fresh: bool) -> Iterator[None]:
     # SIGTERM leaves as Ctrl-C does: the result is marked as interrupted, and the words say how to go on.
     def stop(number: int, _: object) -> None:
-        raise SignalError("stopped by a signal. The same command goes on from here.", number)
+        how = "What was trained stays; --fresh begins anew." if fresh else "The same command goes on from here."
+        raise SignalError(f"stopped by a signal. {how}", number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from momentumlab.errors import ConfigError, MomentumLabError
+from momentumlab.errors import ConfigError, MomentumLabError, ResultError
 from momentumlab.experiment import Experiment, Grid, column, examples, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
-from momentumlab.results import reader
+from momentumlab.results import disk, reader
+from momentumlab.results.checkpoint import tidy
 from momentumlab.results.files import refused
 from momentumlab.results.naming import identity, result_name
 from momentumlab.results.reader import Result, find, is_finished
+from momentumlab.text import safe
 
 if TYPE_CHECKING:
     from momentumlab.engine.plan import Group
@@ -144,6 +146,7 @@ def carry_out(
     checksums = _checksums(grid)
     folder = Path(runs) / result_name(grid, checksums)
     if not fresh and is_finished(folder):
+        tidy(folder)  # whoever finished it may have died before
         return Carried(reader.load(folder), found=True)
     _allow(grid, allow_code)
     from momentumlab.engine.plan import evaluations, groups, header
@@ -197,12 +200,16 @@ def plot(
     if kind is not None:
         check_kind(kind)
     places = [Path(path) for path in paths]
-    results, skipped = find(places)
+    results, skipped = find(places, whole=True)
     if not results:
         raise MomentumLabError("\n".join([*skipped, "No result could be read, so there is nothing to draw."]))
     unfinished = [_how_far(result) for result in results if not result.finished]
     groups, notes = by_problem(results)
     folder = Path(out) if out is not None else _figures_folder(results, places)
+    if out is None and folder.is_symlink():
+        raise ResultError(
+            f"{safe(folder)}: is a symbolic link, which is not followed. --out names a folder to draw into."
+        )
     pictures: list[Path] = []
     undrawn: list[str] = []
     for group in groups:
@@ -277,12 +284,11 @@ def _new_folder(folder: Path) -> Path:
     for number in itertools.count(1):
         candidate = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
         try:
-            candidate.mkdir(parents=True)
-        except FileExistsError:
-            continue
+            made = disk.make_folder(candidate)
         except OSError as error:
             raise refused(candidate, error) from error
-        return candidate
+        if made:
+            return candidate
     raise AssertionError("there is always a next number")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.results.reader import Columns, Result
-from momentumlab.text import safe
+from momentumlab.text import no_formula, safe
 
 Row = dict[str, Any]
 Numbers = npt.NDArray[np.float64]
@@ -29,8 +29,9 @@ class Table:
     rows: Iterable[tuple[str, ...]]
 
     def tabbed(self) -> Iterator[str]:
-        """The lines of the table with a tab between cells, for a pipe."""
-        return map("\t".join, itertools.chain([self.header], self.rows))
+        """The lines of the table with a tab between cells, for a pipe or a spreadsheet, which runs none."""
+        for row in itertools.chain([self.header], self.rows):
+            yield "\t".join(no_formula(safe(cell)) for cell in row)
 
 
 def number(value: float) -> str:
@@ -295,7 +296,7 @@ def _learned(result: Result) -> list[str]:
             lines.append("true:    " + ", ".join(f"{n} = {number(v)}" for n, v in truth.items()))
         return lines
     evaluated = [name for name in runs if name.startswith(("train_", "test_"))]
-    return [f"{name.replace('_', ' ')}: {number(float(runs[name][0]))}" for name in evaluated]
+    return [f"{safe(name.replace('_', ' '))}: {number(float(runs[name][0]))}" for name in evaluated]
 
 
 def _truth(result: Result) -> dict[str, float]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from momentumlab.text import safe
+
 if TYPE_CHECKING:
     from momentumlab.summary import Table
 
@@ -23,7 +25,7 @@ def say_all(lines: Iterable[str]) -> None:
 def say(text: str) -> None:
     """A message, to the standard error."""
     sys.stdout.flush()  # so that a pipe of both keeps the order in which they were written
-    typer.echo(text, err=True)
+    typer.echo("\n".join(map(safe, text.split("\n"))), err=True)
 
 
 @contextmanager
@@ -63,9 +65,9 @@ def print_table(table: "Table") -> None:
 
     drawn = RichTable(box=None, pad_edge=False, header_style="bold")
     for name in table.header:
-        drawn.add_column(Text(name), overflow="fold")
+        drawn.add_column(Text(safe(name)), overflow="fold")
     for row in table.rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(safe(cell)) for cell in row))
     Console().print(drawn)
 
 
@@ -73,4 +75,7 @@ def print_json(value: Any) -> None:
     """A result as one line of JSON."""
     import json
 
-    typer.echo(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    if not text.isprintable():  # of what steers a terminal JSON lets pass most
+        text = "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+    typer.echo(text)

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "momentumlab"
 # The house, from the ground up. A line ending in / is a room with all its modules, any other a module.
 # A module imports from its own room and from lower layers; rooms of one layer do not know each other.
 LAYERS = (
-    ("errors.py", "text.py", "arrays.py"),
+    ("errors.py", "text.py", "arrays.py", "foreign.py"),
     (
         "memory.py",
         "optimizers/__init__.py",

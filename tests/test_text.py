@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from momentumlab.text import nearest, safe, shown
+from momentumlab.text import nearest, no_formula, safe, shown, with_formula
 
 # Every character there is, lone surrogates included: file names on Linux can hold them.
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -109,3 +109,22 @@ def test_there_is_nothing_near_where_there_is_no_choice() -> None:
 
 def test_choices_may_be_any_iterable() -> None:
     assert nearest("gama", (name for name in ("gamma", "eta"))) == "gamma"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", " \u00a0=1", "\ufeff=1", "＝1", "'=1", "''=1"],
+)
+def test_what_a_spreadsheet_would_run_stands_behind_an_apostrophe_and_is_read_back(text: str) -> None:
+    assert no_formula(text) == f"'{text}"
+    assert with_formula(no_formula(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+.5", "-1e-05", "-inf", "nan", "adam", "a=1", "it's", "'"])
+def test_numbers_and_plain_words_are_left_to_a_spreadsheet(text: str) -> None:
+    assert no_formula(text) == text
+
+
+@given(ANY_TEXT)
+def test_every_text_is_read_back_as_it_was(text: str) -> None:
+    assert with_formula(no_formula(text)) == text

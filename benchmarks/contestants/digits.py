@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from contestants.stacks import Recorder, answer, batches
 from momentumlab.engine.plan import groups
+from momentumlab.engine.stop import Stop
 from momentumlab.engine.workers import train_all
 from momentumlab.experiment import load, single
 from momentumlab.problems.build import build
@@ -25,7 +26,7 @@ def ours(epochs: int, every: int = 1) -> dict[str, Any]:
     plan = groups(single(experiment))
     recorder = Recorder()
     begun = time.perf_counter()
-    train_all(plan, recorder, lambda updates: None)
+    train_all(plan, recorder, lambda updates: None, Stop({}))
     seconds = time.perf_counter() - begun
     by_step = {
         int(step): float(loss)

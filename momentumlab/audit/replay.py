@@ -44,7 +44,7 @@ class Pairs:
     def of(cls, cell: Cell, rows: Rows, metrics: Columns) -> "Pairs":
         """The pairs among the rows of a run, which are in the order of its steps."""
         steps = metrics["step"][rows]
-        names = [name for name in metrics if name.startswith("theta_")] if len(rows) else []
+        names = [name for name in metrics if name.startswith("theta_") and VECTOR.fullmatch(name)] if len(rows) else []
         width = sum(not np.isnan(metrics[name][rows[:2]]).all() for name in names)
         next_to = np.flatnonzero(np.diff(steps) == 1)
         if getattr(cell.experiment.optimizer, "restart", None) == "function":  # it looks at the loss before, too

@@ -18,7 +18,7 @@ from momentumlab.optimizers.code import RuleError, allowed
 from momentumlab.optimizers.updates import setting, shape_of, update_of
 from momentumlab.problems.files import checksum
 from momentumlab.results.manifest import is_as_written
-from momentumlab.results.reader import FILES, Columns, Result, damages, read
+from momentumlab.results.reader import FILES, Columns, Result, damages, read, text_of
 from momentumlab.text import safe
 
 _ORDER = ("metrics.csv", "runs.csv", "parameters.npz")  # in the order in which what is wrong in them is told
@@ -75,7 +75,7 @@ def examine_result(folder: Path, allow_code: Collection[str] = ()) -> ResultRepo
     damaged: list[str] = []
     try:
         damaged += damages(folder)
-        whole = is_as_written((folder / "manifest.json").read_bytes().decode("utf-8"))
+        whole = is_as_written(text_of(folder / "manifest.json"))
         if whole is False:
             damaged.insert(0, f"{safe(folder / 'manifest.json')}: not as it was written (its own checksum differs)")
         result, grid = _opened(folder)

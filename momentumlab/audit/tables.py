@@ -12,6 +12,7 @@ from momentumlab.audit.measures import has_loss
 from momentumlab.audit.replay import Pairs
 from momentumlab.errors import ResultError
 from momentumlab.experiment import Grid
+from momentumlab.foreign import array_size, opened
 from momentumlab.results.outcomes import Outcomes
 from momentumlab.results.reader import Result
 from momentumlab.results.table import read_table
@@ -35,16 +36,12 @@ class Final:
         path = result.folder / "parameters.npz"
         place = safe(path)
         try:
-            with (
-                path.open("rb") as raw,
-                np.load(raw) as file,
-            ):  # numpy does not close by itself what is no file of its own
-                theta: Numbers = file["parameters"]
-                kinds = (
-                    [f"shapes_{kind}" for kind in range(file["layout"].max() + 1)] if "layout" in file else ["shapes"]
-                )
-                sizes = np.array([sum(map(_size, file[kind])) for kind in kinds])
-                own = np.arange(theta.shape[1]) < sizes[file["layout"] if "layout" in file else [0] * len(theta), None]
+            with opened(path) as raw, np.load(raw, allow_pickle=False) as file:
+                theta: Numbers = _array(file, "parameters")
+                layout = _array(file, "layout") if "layout" in file else np.zeros(len(theta), np.int64)
+                kinds = [f"shapes_{kind}" for kind in range(len(grid.cells))] if "layout" in file else ["shapes"]
+                sizes = np.array([sum(map(_size, _array(file, kind))) for kind in kinds if kind in file])
+                own = np.arange(theta.shape[1]) < sizes[layout, None]
                 finite: Mask = np.all(np.isfinite(theta) | ~own, axis=1)
         except Exception:  # numpy and zipfile have a dozen classes for what is no file of theirs
             raise ResultError(f"{place}: this is not a file of parameters.") from None
@@ -139,6 +136,13 @@ def _statuses(result: Result, runs: Sequence[Pairs], finite: Mask) -> list[str]:
 
 def _size(shape: str) -> int:
     return math.prod(map(int, filter(None, shape.split("x"))))
+
+
+def _array(file: Any, name: str) -> Numbers:
+    # Written uncompressed: what it takes in memory is not more than the file itself.
+    array_size(file.zip, name, packed=False)
+    array: Numbers = file[name]
+    return array
 
 
 def _first(runs: Sequence[Pairs]) -> Rows:

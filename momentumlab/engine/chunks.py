@@ -12,12 +12,16 @@ from momentumlab.engine.stop import Stop
 from momentumlab.errors import MomentumLabError
 from momentumlab.experiment import Cell, Experiment
 from momentumlab.results.checkpoint import State
+from momentumlab.results.writer import failing_fast
 
 Tick = Callable[[int], None]
 
 
 class Recorder(Keeper, Protocol):
     """Where rows and outcomes of chunks go: into a result, or from a worker to it."""
+
+    fail_fast: bool
+    """Whether the first run that fails ends the training."""
 
     def close_chunk(self, outcomes: Mapping[int, Outcome]) -> None:
         """The runs of the chunk have come to their end."""
@@ -48,6 +52,9 @@ def train_chunk(
         recorder.stop_chunk(outcomes)
         raise
     except Exception:
+        if stop.asked:
+            recorder.stop_chunk(outcomes)
+            stop.heed()  # who has raised this, perhaps
         recorder.abandon_chunk()
         if saved is not None:  # so that the bytes are those of a training that nothing had stopped
             train_chunk(group, cells, recorder, tick, stop)
@@ -55,6 +62,9 @@ def train_chunk(
         outcomes = {}
         for cell in cells:
             outcomes |= train_alone(group, cell, recorder, stop)
+            if recorder.fail_fast and outcomes[cell.run].status == "failed":
+                recorder.stop_chunk(outcomes)
+                raise failing_fast(cell.run, outcomes[cell.run]) from None
     recorder.close_chunk(outcomes)
 
 
@@ -68,6 +78,7 @@ def train_alone(group: Group, cell: Cell, recorder: Recorder, stop: Stop) -> dic
     except (MomentumLabError, KeyboardInterrupt):
         raise
     except Exception as error:
+        stop.heed()
         return {cell.run: Outcome(status="failed", reason=f"{type(error).__name__}: {error}")}
     for columns in rows.blocks:
         recorder.record(columns)

@@ -18,6 +18,7 @@ class Stop:
     def __init__(self, handlers: dict[int, Handler]) -> None:
         self._handlers = handlers  # what a signal means to the process outside the training
         self._number: int | None = None
+        self._timer: threading.Timer | None = None
 
     @property
     def asked(self) -> bool:
@@ -25,9 +26,15 @@ class Stop:
         return self._number is not None
 
     def heed(self) -> None:
-        """Where a signal has come, leave: by what the signal means outside the training, which raises."""
-        if self._number is not None:
-            self._handlers[self._number](self._number, None)
+        """Where a signal has come, leave: by what the signal means outside the training, which mostly raises.
+
+        Where it does not, whoever handles signals there wants the training to go on.
+        """
+        number = self._number
+        if number is not None:
+            self.be_patient()
+            self._handlers[number](number, None)
+            self._number = None
 
     def ask(self, number: int, frame: Any) -> None:
         """The handler of signals: the first is remembered, a second one is heeded at once."""
@@ -35,13 +42,14 @@ class Stop:
             self._handlers[number](number, frame)
             return
         self._number = number
-        timer = threading.Timer(PATIENCE, _send_again, (number, self))
-        timer.daemon = True
-        timer.start()
+        self._timer = threading.Timer(PATIENCE, signal.pthread_kill, (threading.main_thread().ident, number))
+        self._timer.daemon = True
+        self._timer.start()
 
-    def forget(self) -> None:
-        """The training is over; what comes now is for others."""
-        self._number = None
+    def be_patient(self) -> None:
+        """What was asked for is under way, or will be heeded elsewhere: it need not be asked for again."""
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 @contextmanager
@@ -61,11 +69,7 @@ def stop_between_steps() -> Iterator[Stop]:
     try:
         yield stop
     finally:
-        stop.forget()
+        stop.be_patient()
         for heeded, handler in handlers.items():
             signal.signal(heeded, handler)
-
-
-def _send_again(number: int, stop: Stop) -> None:
-    if stop.asked:
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    stop.heed()  # it came when the training was over

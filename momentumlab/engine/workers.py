@@ -36,6 +36,7 @@ WORTH = 1e9
 _OF_AN_OBJECTIVE = 100  # samples whose products take as long as its formula, with what is measured and written
 _DESKS = 2  # of each worker: one at which it trains, one whose chunk waits to be written in its turn
 _STOPPED = 75  # the exit code of a worker that was asked to stop and kept its state
+_HELD = {signal.SIGINT, signal.SIGTERM}
 _LOOK = 0.1  # seconds after which this process sees that it was asked to stop
 
 Chunk = tuple[Group, Sequence[Cell]]
@@ -188,6 +189,7 @@ class _Workers:
             while self._writer.done < len(self._chunks):
                 if self._stop.asked:
                     self._leave()
+                    return
                 while self._may_begin():
                     self._begin(self._next)
                     self._next += 1
@@ -214,8 +216,11 @@ class _Workers:
 
     def _start(self, place: int, work: Callable[["_Job", Stop], None]) -> None:
         job = _Job(self._chunks[place], self._desk(place), self._writer, place)
-        self._under_way[place] = ForkProcess(target=_in_a_worker, args=(work, job, os.getpid()), daemon=True)
-        self._under_way[place].start()
+        process = ForkProcess(target=_in_a_worker, args=(work, job, os.getpid()), daemon=True)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)  # until both processes know what to do with them
+        process.start()
+        self._under_way[place] = process
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
 
     def _desk(self, place: int) -> _Desk:
         return self._desks[place % len(self._desks)]
@@ -235,8 +240,14 @@ class _Workers:
             raise errors[0]
         if code == 0:
             self._ended.add(place)
+        elif self._stop.asked:
+            pass  # whoever asks again goes on from what it kept
         elif code != _STOPPED:
             self._after_a_death(place, code)
+        elif place in self._one_by_one:  # somebody asked that worker alone
+            self._start(place, _train_one_by_one)
+        else:
+            self._begin(place)
 
     def _after_a_death(self, place: int, code: int) -> None:
         # Killed, for memory perhaps: one run at a time takes less, and tells whose fault it is.
@@ -295,6 +306,7 @@ class _Worker:
         rows = job.desk.rows
         self.record, self.abandon_chunk = rows.record, rows.abandon_chunk
         self.outcomes: dict[int, Outcome] = {}
+        self.fail_fast = job.writer.fail_fast
         self._rows = rows
         self._pace = Pace()
         self._path, self._identity = job.writer.checkpoint_of(job.place), job.writer.identity
@@ -318,10 +330,12 @@ class _Worker:
 
 
 def _in_a_worker(work: Callable[["_Job", Stop], None], job: _Job, parent: int) -> None:
-    # It leaves signals to its parent, which ends it by SIGTERM, and dies with it: the parent holds the result's lock.
+    # It leaves signals to its parent, which asks it by SIGTERM to stop, and dies with it: the parent holds the result's
+    # lock. Whoever sends SIGTERM to the whole group asks it twice, and it still has its state to save.
     stop = Stop({signal.SIGTERM: lambda number, frame: os._exit(_STOPPED)})
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, stop.ask)
+    signal.signal(signal.SIGTERM, lambda number, frame: None if stop.asked else stop.ask(number, frame))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     die_with_parent = 1  # PR_SET_PDEATHSIG of linux/prctl.h
     ctypes.CDLL(None).prctl(die_with_parent, signal.SIGKILL)
     if os.getppid() != parent:

@@ -180,15 +180,17 @@ _SPACINGS: dict[str, Callable[[float, float, int], list[float]]] = {
 
 def _split(text: str) -> list[str]:
     """`text` at its commas, but for those within brackets and quotes."""
-    parts, depth, quote = [""], 0, ""
-    for character in text:
+    parts: list[str] = []
+    start, depth, quote, before = 0, 0, "", ""
+    for place, character in enumerate(text):
         if quote:
             quote = "" if character == quote else quote
-        elif character in "'\"" and parts[-1].rstrip()[-1:] in {"", "[", "{", ",", ":"}:
+        elif character in "'\"" and before in {"", "[", "{", ",", ":"}:
             quote = character
         elif character == "," and depth == 0:
-            parts.append("")
+            parts.append(text[start:place])
+            start, before = place + 1, ""
             continue
         depth += (character in "[{") - (character in "]}") if not quote else 0
-        parts[-1] += character
-    return parts
+        before = before if character.isspace() else character
+    return [*parts, text[start:]]

@@ -12,6 +12,7 @@ from momentumlab.experiment.problem import Path, Problem, dotted
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.schema_torch import NOT_TRAINED, TORCH_CLASSES
 from momentumlab.experiment.section import Section
+from momentumlab.experiment.strict_yaml import MOST_PROBLEMS
 from momentumlab.text import nearest, shown
 
 _MUST_BE = {
@@ -35,8 +36,8 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
 def problems(error: ValidationError, data: Any) -> list[Problem]:
-    """One problem or several for each of pydantic's errors in `data`."""
-    return [problem for detail in error.errors() for problem in _problems(detail, data)]
+    """One problem or several for each of pydantic's errors in `data`, of very many for the first ones."""
+    return [problem for detail in error.errors()[:MOST_PROBLEMS] for problem in _problems(detail, data)]
 
 
 def law(error: ValidationError) -> str:

@@ -1,5 +1,6 @@
 """From a file, a shipped name or a mapping to an experiment, with every problem of it in one error."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from momentumlab.experiment.keys import full_key, plain, unknown
 from momentumlab.experiment.problem import Path, Place, Problem, at, dotted
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.source import Source, read
-from momentumlab.experiment.strict_yaml import Document, parse_value
-from momentumlab.text import shown
+from momentumlab.experiment.strict_yaml import MOST_PROBLEMS, Document, parse_value
+from momentumlab.text import safe, shown
 
 Changes = Mapping[str, object] | Sequence[str]
 
@@ -55,8 +56,13 @@ def _pairs(changes: Changes, loading: "_Loading") -> Mapping[str, object]:
         try:
             values[key] = parse_value(value)
         except ConfigError as error:
-            loading.note(*(f"--set: {key}: {problem}" for problem in error.problems))
+            loading.note(*(f"--set: {safe(key)}: {problem}" for problem in error.problems))
     return values
+
+
+def _some(problems: list[str]) -> list[str]:
+    more = len(problems) - MOST_PROBLEMS
+    return [*problems[:MOST_PROBLEMS], f"… and {more} more."] if more > 0 else problems
 
 
 def _typed(value: object) -> object:
@@ -93,7 +99,7 @@ class _Loading:
 
     def finish(self) -> Experiment:
         """The experiment, if nothing is wrong with it; otherwise one error with everything that is."""
-        problems = [*self._sweep_problems()]
+        problems = [*itertools.islice(self._sweep_problems(), MOST_PROBLEMS)]
         try:
             experiment = Experiment.model_validate(self.data)
         except ValidationError as error:
@@ -101,7 +107,7 @@ class _Loading:
         for problem in problems:
             self._locate(problem)
         if self._found:
-            raise ConfigError(list(dict.fromkeys(line for _, line in sorted(self._found))))
+            raise ConfigError(_some(list(dict.fromkeys(line for _, line in sorted(self._found)))))
         return experiment
 
     def _sweep_problems(self) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from momentumlab.experiment.explain import given
 from momentumlab.experiment.keys import canonical, plain
 from momentumlab.experiment.strict_yaml import LARGEST, Document
 from momentumlab.experiment.strict_yaml import read as read_yaml
+from momentumlab.foreign import opened
 from momentumlab.text import nearest, safe
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
@@ -56,7 +57,7 @@ def _not_found(source: str, stem: str) -> str:
 
 def _text(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
+        with opened(file, links=True) as stream:
             content = stream.read(LARGEST + 1)
     except OSError as error:
         raise ConfigError(f"{safe(file)}: cannot be read: {error.strerror}") from None

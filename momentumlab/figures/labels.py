@@ -137,8 +137,9 @@ def value_text(value: Value, digits: int = 4) -> str:
 
 def shortened(text: str, limit: int) -> str:
     """`text`, or as much of it as `limit` columns hold."""
-    if columns(text) <= limit:
+    if len(text) <= limit and columns(text) <= limit:
         return text
+    text = text[:limit]  # a letter takes a column or two
     while columns(text) > limit - 1:
         text = text[:-1]
     return text + "…"
@@ -183,9 +184,9 @@ def schedule_words(schedule: Value) -> str:
 
 def _shape_words(schedule: Mapping[str, Any], given: Mapping[str, str]) -> str:
     kind = str(schedule.get("schedule", "step"))
-    if kind == "step":
+    if kind == "step" and isinstance(schedule.get("at", ()), list | tuple):
         return f"×{given.get('factor', '1')} after update {', '.join(str(step) for step in schedule.get('at', ()))}"
-    if kind == "list":
+    if kind == "list" and "points" in schedule:
         return ", ".join(f"{number(value)} after update {step}" for step, value in schedule["points"][1:])
     if kind == "one_cycle":
         way = {"start": "from", "low": "down to", "end": "to"}

@@ -128,19 +128,23 @@ def _of(result: "Result") -> list[Trace]:
     runs, metrics = result.runs, result.metrics
     if "run" not in metrics:
         return []
-    numbers = metrics["run"].astype(np.min_scalar_type(int(runs["run"].max())))  # numpy counts 16 bits, sorts 64
-    order = np.argsort(numbers, kind="stable")
-    numbers = numbers[order]
-    starts, ends = (np.searchsorted(numbers, runs["run"], side) for side in ("left", "right"))
     common, source = shared_settings(result), origin(result)
     return [
-        Trace(
-            source, int(number), common | own_settings(result, row), str(runs["status"][row]), metrics,
-            order[starts[row] : ends[row]],
-        )
-        for row, number in enumerate(runs["run"])
-        if ends[row] > starts[row]
-    ]  # fmt: skip
+        Trace(source, int(number), common | own_settings(result, row), str(runs["status"][row]), metrics, rows)
+        for row, (number, rows) in enumerate(zip(runs["run"], _rows_of(metrics["run"], runs["run"]), strict=True))
+        if len(rows)
+    ]
+
+
+def _rows_of(numbers: npt.NDArray[Any], runs: npt.NDArray[Any]) -> list[npt.NDArray[np.intp]]:
+    """The rows of each run, of which `numbers` are the runs."""
+    steps, rest = divmod(len(numbers), len(runs))
+    if not rest and bool((numbers.reshape(steps, len(runs)) == runs).all()):  # no run broke off: nothing to sort
+        return list(np.arange(len(numbers)).reshape(steps, len(runs)).T)
+    small = numbers.astype(np.min_scalar_type(int(runs.max())))  # numpy counts 16 bits, sorts 64
+    order = np.argsort(small, kind="stable")
+    starts, ends = (np.searchsorted(small[order], runs, side) for side in ("left", "right"))
+    return [order[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def varied(result: "Result") -> list[str]:
@@ -226,9 +230,9 @@ def _listed(text: str) -> Value:
     """A list in a cell, as a tuple."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
-    return _value(found) if isinstance(found, list) else text
+    return _value(found) if isinstance(found, list) and "{" not in text else text
 
 
 def recorded(runs: Sequence[Trace]) -> list[str]:

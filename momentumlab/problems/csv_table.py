@@ -1,6 +1,7 @@
 """Reading a table of numbers from a CSV file, every bad cell named by its line and column."""
 
 import csv
+import io
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from momentumlab.errors import DataError
+from momentumlab.foreign import opened
 from momentumlab.problems.files import (
     Problems,
     Table,
@@ -31,7 +33,7 @@ def read_csv(path: str | Path, features: Sequence[str], target: str) -> Table:
     file = existing_file(path)
     _check_is_text(file)
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
+        with io.TextIOWrapper(opened(file, links=True), "utf-8-sig", newline="") as lines:
             return _read_rows(safe(path), lines, [*features, target])
     except UnicodeDecodeError as problem:
         raise DataError(_not_utf8(file)) from problem
@@ -142,12 +144,13 @@ def _header_advice(header: Sequence[str]) -> str:
 
 
 def _number(cell: str) -> float | None:
-    # None where there is no finite number. Python's 1_000 is none here, as it is none in the experiment file.
+    # None where there is no finite number. Python's 1_000 is none here, nor are the digits of other scripts, as in the
+    # experiment file.
     try:
         number = float(cell)
     except ValueError:
         return None
-    return number if math.isfinite(number) and "_" not in cell else None
+    return number if math.isfinite(number) and "_" not in cell and cell.isascii() else None
 
 
 def _cell_problem(cell: str, *, is_target: bool) -> str:

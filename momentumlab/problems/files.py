@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.errors import DataError
+from momentumlab.foreign import opened
 from momentumlab.text import nearest, safe, shown
 
 SIZE_LIMIT = 2**30  # bytes; past this a file is more likely a mistake than a table to train on in memory
@@ -56,7 +57,7 @@ class Problems:
 def checksum(path: str | Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal. Raises DataError when the file cannot be read."""
     try:
-        with existing_file(path).open("rb") as file:
+        with opened(existing_file(path), links=True) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as problem:
         raise unreadable(path, problem) from problem
@@ -89,7 +90,7 @@ def check_size(subject: str, size: int) -> None:
 def first_bytes(file: Path, size: int) -> bytes:
     """What `file` begins with, by which its real type is told."""
     try:
-        with file.open("rb") as stream:
+        with opened(file, links=True) as stream:
             return stream.read(size)
     except OSError as problem:
         raise unreadable(file, problem) from problem

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.errors import DataError
+from momentumlab.foreign import array_size, opened
 from momentumlab.problems.files import Problems, Table, check_size, existing_file, first_bytes, listed
 from momentumlab.text import safe, shown
 
@@ -36,7 +37,7 @@ def _load(file: Path) -> dict[str, npt.NDArray[Any]]:
     _check_is_npz(file)
     try:
         # Opened here: numpy leaves a file open that turns out not to be a zip.
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+        with opened(file, links=True) as stream, np.load(stream, allow_pickle=False) as archive:
             _check_members(where, archive)
             return {name: np.asarray(archive[name]) for name in ("x", "y")}
     except DataError:
@@ -68,8 +69,8 @@ def _check_members(where: str, archive: Any) -> None:
     if missing:
         held = f"holds {listed(archive.files)}" if archive.files else "holds no arrays"
         raise DataError(f"{where}: no array is called {' or '.join(missing)}. The file {held}. {_HOW}")
-    members = [member for member in archive.zip.infolist() if member.filename.removesuffix(".npy") in {"x", "y"}]
-    check_size(f"{where}: x and y unpacked are", sum(member.file_size for member in members))
+    sizes = [array_size(archive.zip, name, packed=True) for name in ("x", "y")]
+    check_size(f"{where}: x and y unpacked are", sum(sizes))
 
 
 def _shape_problems(where: str, name: str, values: npt.NDArray[Any]) -> Iterator[str]:

@@ -7,7 +7,6 @@ What is in the file is data and never code: arrays of objects, which numpy would
 
 import hashlib
 import io
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,8 +18,9 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from momentumlab.errors import ResultError
+from momentumlab.foreign import opened
 from momentumlab.results import disk
-from momentumlab.results.files import write_whole
+from momentumlab.results.files import remove_strays, write_whole
 from momentumlab.text import safe
 
 VERSION = 1
@@ -31,7 +31,6 @@ State = dict[str, npt.NDArray[Any]]
 
 _HEAD = b"momentumlab checkpoint "
 _DIGEST = hashlib.sha256().digest_size
-_BROKEN = (ValueError, OSError, MemoryError, SyntaxError, TypeError, KeyError, UnicodeDecodeError, OverflowError)
 
 
 def write_checkpoint(path: Path, state: Mapping[str, npt.ArrayLike]) -> None:
@@ -54,8 +53,7 @@ def write_checkpoint(path: Path, state: Mapping[str, npt.ArrayLike]) -> None:
 def read_checkpoint(path: Path) -> State:
     """The state under `path`. Raises ResultError where it is missing, not whole, or written by a newer version."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with open(descriptor, "rb") as file:
+        with opened(path) as file:
             data = file.read()
     except OSError as error:
         raise ResultError(f"{safe(path)}: {(error.strerror or str(error)).lower()}") from error
@@ -67,7 +65,7 @@ def read_checkpoint(path: Path) -> State:
         raise ResultError(f"{safe(path)}: written by a newer momentumlab. Update momentumlab to go on from it.")
     try:
         return _arrays(whole, version.end())
-    except _BROKEN as error:
+    except Exception as error:  # numpy raises many kinds: its parser is one for Python's syntax
         raise ResultError(f"{safe(path)}: not a checkpoint of momentumlab") from error
 
 
@@ -81,6 +79,14 @@ def remove_checkpoint(path: Path) -> None:
     for one in (path, predecessor(path)):
         with suppress(OSError):
             disk.remove(one)
+
+
+def tidy(folder: Path) -> None:
+    """Remove from a finished result what only its training had use for: whoever comes next reads it."""
+    with suppress(OSError):
+        for path in (*folder.glob(f"{NAME}*"), folder / ".lock"):
+            disk.remove(path)
+    remove_strays(folder)
 
 
 def _arrays(data: bytes, start: int) -> State:

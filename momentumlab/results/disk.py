@@ -113,13 +113,20 @@ def remove(path: Path) -> None:
 def make_folder(path: Path) -> bool:
     """Make a folder, and those above it; gives whether it was not there."""
     try:
+        return _make_folder(path)
+    except FileNotFoundError:
+        if path == path.parent:
+            raise
+        make_folder(path.parent)
+        return _make_folder(path)
+
+
+def _make_folder(path: Path) -> bool:
+    try:
         ask(os.mkdir, path)
     except FileExistsError:
         if not path.is_dir():
             raise
         return False
-    except FileNotFoundError:
-        make_folder(path.parent)
-        return make_folder(path)
     sync_folder(path.parent)
     return True

@@ -113,8 +113,13 @@ def _git_state() -> dict[str, Any] | None:
 
 def _git(*arguments: str) -> str | None:
     try:
-        asked = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, timeout=2, check=True, errors="replace"
+        asked = subprocess.run(  # without the lock that a status takes, and leaves behind where it is killed
+            ["git", "--no-optional-locks", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=2,
+            check=True,
+            errors="replace",
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from momentumlab.foreign import opened
 from momentumlab.results import disk
 from momentumlab.results.files import refused
 from momentumlab.results.table import Column, joined, rows_text
@@ -45,7 +46,8 @@ class Rows:
         self._buffer: list[Mapping[str, Column]] = []
         self._buffered = 0
         self._hash = hashlib.sha256() if hashed is None else hashed
-        self._chunk = chunk or (0, self._hash.copy())
+        start, before = chunk or (0, self._hash)
+        self._chunk = start, before.copy()  # the other one grows with the rows
         self._last_flush = time.monotonic()
 
     @property
@@ -135,7 +137,7 @@ def beginnings(path: Path, extents: Sequence[Extent]) -> list[Any]:
     """
     hashed, size, found = hashlib.sha256(), 0, []
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             for extent in extents:
                 while size < extent.size and (piece := file.read(min(_BYTES_AT_ONCE, extent.size - size))):
                     hashed.update(piece)

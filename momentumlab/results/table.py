@@ -7,22 +7,24 @@ import csv
 import io
 import itertools
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from momentumlab.errors import ResultError
+from momentumlab.foreign import opened
 from momentumlab.results.digits import is_quick, one_by_one, rows
-from momentumlab.text import shown
+from momentumlab.text import no_formula, safe, shown, with_formula
 
 Column = npt.NDArray[Any]
 
 _ROWS_AT_ONCE = 4096
 _WHOLE_NUMBERS = {"run", "seed", "steps"}
 _COUNTS = ("run", "step")  # the columns of whole numbers in a table of numbers alone
+_LONGEST_LINE = 2**20  # characters
 _LARGEST_COUNT = 2**53  # up to here every whole number is a float
 
 
@@ -71,7 +73,7 @@ def read_numbers(source: str | Path, place: str, only: Collection[str] | None = 
     A last line without its newline is still being written and is left out. Raises ResultError naming `place` and the
     line, and OSError or UnicodeDecodeError where the file cannot be read.
     """
-    with closing(_whole_lines(source)) as lines:
+    with closing(_whole_lines(source, place)) as lines:
         header = next(lines, "").removesuffix("\n")
         names = header.split(",")
         if not header or len(set(names)) != len(names):
@@ -87,15 +89,15 @@ def read_numbers(source: str | Path, place: str, only: Collection[str] | None = 
     }
 
 
-def read_header(source: str | Path) -> list[str]:
+def read_header(source: str | Path, place: str) -> list[str]:
     """The names of the columns of a CSV text or file of numbers."""
-    with closing(_whole_lines(source)) as lines:
+    with closing(_whole_lines(source, place)) as lines:
         return next(lines, "").removesuffix("\n").split(",")
 
 
-def has_rows(source: str | Path) -> bool:
+def has_rows(source: str | Path, place: str) -> bool:
     """Whether a CSV text or file has a whole line after its header."""
-    with closing(_whole_lines(source)) as lines:
+    with closing(_whole_lines(source, place)) as lines:
         return len(list(itertools.islice(lines, 2))) == 2
 
 
@@ -116,43 +118,91 @@ def _numbers(lines: Iterator[str], wanted: list[int], fields: int, source: str |
     return numbers
 
 
-def _whole_lines(source: str | Path) -> Generator[str]:
-    with _opened(source) as file:
-        yield from (line for line in file if line.endswith("\n"))
+def _whole_lines(source: str | Path, place: str) -> Generator[str]:
+    for number, line in enumerate(_lines(source, place), start=1):
+        if line == "\n":
+            raise ResultError(f"{place}:{number}: the line is empty.")
+        if line.endswith("\n"):
+            yield line
 
 
-def read_table(source: str | Path, place: str, words: Collection[str] = ("status", "reason")) -> dict[str, Column]:
+def read_table(source: str | Path, place: str) -> dict[str, Column]:
     """The columns of a CSV text or file with words in it: a column of numbers where every cell is one.
 
     Raises ResultError naming `place` and the line, and OSError or UnicodeDecodeError where the file cannot be read.
     """
-    with _opened(source) as file:
-        reader = csv.reader(file)
+    words = {"status", "reason"}
+    known = len(words)
+    table = _table(source, place, words)
+    # Words that came after numbers: what was read of their column is numbers.
+    return table if len(words) == known else _table(source, place, words)
+
+
+def _table(source: str | Path, place: str, words: set[str]) -> dict[str, Column]:
+    """The columns of a table; the name of one that is not of numbers joins the `words`."""
+    with closing(_lines(source, place)) as lines:
+        reader = csv.reader(lines)
         header = next(reader, None)
-        if header is None:
+        if not header:
             raise ResultError(f"{place}: the file is empty.")
+        if len(set(header)) != len(header):
+            raise ResultError(f"{place}:1: a column is there twice.")
         known: dict[str, str] = {}
         blocks: list[list[Column]] = [[] for _ in header]
-        while rows := list(itertools.islice(reader, _ROWS_AT_ONCE)):
+        while rows := _some_rows(reader, place):
             for number, row in enumerate(rows, start=2 + sum(map(len, blocks[0]))):
                 if len(row) != len(header):
                     raise ResultError(f"{place}:{number}: {len(row)} fields, expected {len(header)}.")
             for name, block, cells in zip(header, blocks, zip(*rows, strict=True), strict=True):
-                if name in words:  # each word once: many runs end alike
-                    block.append(np.array([known.setdefault(cell, cell) for cell in cells], dtype=object))
-                    continue
-                kind = int if name in _WHOLE_NUMBERS else float
-                try:
-                    block.append(np.array([kind(cell) for cell in cells]))
-                except ValueError:
-                    return read_table(source, place, {*words, name})
+                if name not in words:
+                    try:
+                        block.append(_column(cells, whole=name in _WHOLE_NUMBERS))
+                        continue
+                    except (ValueError, OverflowError):
+                        words.add(name)
+                # Each word once: many runs end alike.
+                block.append(np.array([known.setdefault(cell, with_formula(cell)) for cell in cells], dtype=object))
     return {name: np.concatenate(block or [np.array([])]) for name, block in zip(header, blocks, strict=True)}
 
 
-@contextmanager
-def _opened(source: str | Path) -> Iterator[IO[str]]:
-    with io.StringIO(source) if isinstance(source, str) else source.open(encoding="utf-8") as file:
-        yield file
+def _some_rows(reader: Iterator[list[str]], place: str) -> list[list[str]]:
+    try:
+        return list(itertools.islice(reader, _ROWS_AT_ONCE))
+    except csv.Error as error:
+        raise ResultError(f"{place}: this is not CSV ({safe(error)}).") from None
+
+
+def is_number(cell: str, name: str) -> bool:
+    """Whether a cell of the column `name` is a number."""
+    try:
+        _column([cell], whole=name in _WHOLE_NUMBERS)
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _column(cells: Sequence[str], *, whole: bool) -> Column:
+    """Cells as numbers. Raises ValueError or OverflowError where one is none."""
+    together = "".join(cells)
+    if not together.isascii() or "_" in together:  # Python reads 1_000 and the digits of all scripts
+        raise ValueError
+    return np.array([int(cell) for cell in cells], np.int64) if whole else np.array([float(cell) for cell in cells])
+
+
+def _lines(source: str | Path, place: str) -> Generator[str]:
+    """The lines of a CSV text or file, in pieces, so that none of any length is ever held.
+
+    Raises ResultError for one that is too long to be of a result.
+    """
+    with io.StringIO(source) if isinstance(source, str) else io.TextIOWrapper(opened(source), "utf-8") as file:
+        rest = ""
+        while block := file.read(_LONGEST_LINE):
+            *lines, rest = (rest + block).split("\n")
+            yield from (f"{line}\n" for line in lines)
+            if len(rest) > _LONGEST_LINE:
+                raise ResultError(f"{place}: a line of more than {_LONGEST_LINE} characters; the file is damaged.")
+        if rest:
+            yield rest
 
 
 def _cell(value: Any) -> str:
@@ -166,7 +216,7 @@ def _cell(value: Any) -> str:
         return texts(np.asarray([value]))[0]
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
-    return str(value)
+    return no_formula(str(value))
 
 
 def _whole(numbers: Column) -> npt.NDArray[np.bool_]:
@@ -175,7 +225,7 @@ def _whole(numbers: Column) -> npt.NDArray[np.bool_]:
 
 
 def _first_broken_count(source: str | Path, names: Sequence[str], place: str) -> str:
-    for number, line in _body(source):
+    for number, line in _body(source, place):
         for name, cell in zip(names, line.split(","), strict=False):
             if name in _COUNTS and cell and not _whole(np.array(float(cell))):
                 return f"{place}:{number}: {name}: got {shown(cell)}, must be a whole number"
@@ -183,7 +233,7 @@ def _first_broken_count(source: str | Path, names: Sequence[str], place: str) ->
 
 
 def _first_bad_line(source: str | Path, fields: int, place: str) -> str:
-    for number, line in _body(source):
+    for number, line in _body(source, place):
         cells = line.split(",")
         if len(cells) != fields:
             return f"{place}:{number}: {len(cells)} fields, expected {fields}."
@@ -195,7 +245,7 @@ def _first_bad_line(source: str | Path, fields: int, place: str) -> str:
     return f"{place}: this is not a table of numbers."
 
 
-def _body(source: str | Path) -> Iterator[tuple[int, str]]:
+def _body(source: str | Path, place: str) -> Iterator[tuple[int, str]]:
     """The lines after the header with their numbers."""
-    lines = ((number, line.removesuffix("\n")) for number, line in enumerate(_whole_lines(source), start=1))
+    lines = ((number, line.removesuffix("\n")) for number, line in enumerate(_whole_lines(source, place), start=1))
     return itertools.islice(lines, 1, None)

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from momentumlab.errors import ConfigError, MomentumLabError, ResultError, SignalError
 from momentumlab.experiment import Grid
+from momentumlab.foreign import opened
 from momentumlab.results import disk
 from momentumlab.results.checkpoint import (
     NAME,
@@ -29,12 +30,13 @@ from momentumlab.results.checkpoint import (
     predecessor,
     read_checkpoint,
     remove_checkpoint,
+    tidy,
     write_checkpoint,
 )
 from momentumlab.results.files import refused, remove_strays, sha256_of, write_whole
 from momentumlab.results.manifest import drift, ended, manifest_text, new_manifest
 from momentumlab.results.outcomes import Outcomes
-from momentumlab.results.reader import is_finished
+from momentumlab.results.reader import FILES, is_finished
 from momentumlab.results.rows import SECONDS_AT_ONCE, Extent, Rows, beginnings
 from momentumlab.results.table import Column
 from momentumlab.text import safe, shown
@@ -93,7 +95,7 @@ class ResultWriter:
         self.notes: list[str] = []  # what is to be said about what was found in the folder
         self._grid = grid
         self._header = list(header)
-        self._fail_fast = fail_fast
+        self.fail_fast = fail_fast
         self._lock = FileLock(folder / ".lock", timeout=0)
         self._state = "running"
         self._outcomes = Outcomes(grid, evaluations)
@@ -141,7 +143,7 @@ class ResultWriter:
         Raises ConfigError where it was begun under circumstances that give other bits, unless that is allowed.
         """
         self._manifest = new_manifest(self._grid, origin.command, origin.checksums)
-        self._identity = origin.identity
+        self._identity = f"{origin.identity} {self._manifest['device']}"  # another device has other chunks
         before = _manifest_in(self.folder)
         if before is not None and (differences := drift(before, self._manifest)):
             if not allow_drift:
@@ -157,7 +159,6 @@ class ResultWriter:
         write_whole(self.folder / "experiment.yaml", origin.experiment)
         self._write_runs()
         self._write_manifest()
-        disk.sync_folder(self.folder)
         self._pace = Pace()
 
     def record(self, columns: Mapping[str, Column]) -> None:
@@ -196,11 +197,11 @@ class ResultWriter:
         self._rows.close_chunk()
         self._outcomes.note(outcomes)
         self._over.append(self.checkpoint_of(self.done))
-        self.done += 1
+        self.done, self._chunk = self.done + 1, None
         failed = [run for run, outcome in outcomes.items() if outcome.status == "failed"]
-        if failed and self._fail_fast:
+        if failed and self.fail_fast:
             self.save()
-            raise MomentumLabError(f"run {failed[0]} failed: {safe(outcomes[failed[0]].reason)} (--fail-fast)")
+            raise failing_fast(failed[0], outcomes[failed[0]])
         if self.due:
             self.save()
         if time.monotonic() > self._next_table:
@@ -211,8 +212,9 @@ class ResultWriter:
         self._outcomes.note(outcomes)
 
     def abandon_chunk(self) -> None:
-        """Take back the rows of the chunk that is being written."""
+        """Take back the rows of the chunk that is being written; what was there before it is kept."""
         self._rows.abandon_chunk()
+        self.save()
 
     def saved(self, place: int) -> State | None:
         """What was saved of the chunk with this number, whose rows so far are in the state or in metrics.csv."""
@@ -262,18 +264,20 @@ class ResultWriter:
         self._state = "finished"
         self._close()
 
-    def _found(self) -> tuple[State, Extent, Any] | None:
-        """The newest checkpoint that is whole and whose rows are, how much of metrics.csv is its, and the hash of that.
+    def _found(self) -> tuple[State, int, Any, Any] | None:
+        """The newest checkpoint that is whole and whose rows are, and how much of metrics.csv is its.
 
-        Where only the rows of the chunk on its way are not what they were, the state is without that chunk.
+        Then the hash up to the chunk on its way, and of all that. Where only the rows of the chunk on its way are not
+        what they were, the state is without that chunk.
         """
         newest = self.folder / NAME
+        needed = {"done", "sizes", "sha256", *(_OUTCOMES + name for name in self._outcomes.state())}
         for path in (newest, predecessor(newest)):
             if not path.exists():
                 continue
             try:
                 state = read_checkpoint(path)
-                if str(state.get("identity")) != self._identity:
+                if str(state.get("identity")) != self._identity or not needed <= state.keys():
                     raise ResultError(f"{safe(path)}: belongs to another result")
                 pairs = zip(state["sizes"].tolist(), state["sha256"].tolist(), strict=True)
                 extents = [Extent(*pair) for pair in pairs]
@@ -281,17 +285,18 @@ class ResultWriter:
             except ResultError as error:
                 self.notes.append(f"{error}; the checkpoint before it is used, or the training begins anew")
                 continue
-            if whole is not None:
-                return state, extents[1], whole
+            if before is not None and whole is not None:
+                return state, extents[1].size, before, whole
             if before is not None:
-                return {name: array for name, array in state.items() if not name.startswith(_CHUNK)}, extents[0], before
+                rest = {name: array for name, array in state.items() if not name.startswith(_CHUNK)}
+                return rest, extents[0].size, before, before
             self.notes.append(f"{safe(self.folder / 'metrics.csv')}: not as it was written up to {path.name}")
         return None
 
-    def _go_on(self, state: State, kept: Extent, hashed: Any) -> None:
+    def _go_on(self, state: State, size: int, before: Any, hashed: Any) -> None:
         path = self.folder / "metrics.csv"
         try:
-            file = disk.kept_file(path, kept.size)
+            file = disk.kept_file(path, size)
         except OSError as error:
             raise refused(path, error) from error
         self._outcomes.restore(_named(_OUTCOMES, state))
@@ -299,15 +304,11 @@ class ResultWriter:
         where = "" if self._chunk is None else f", the next ones from step {int(self._chunk['step'])}"
         ends = f"{self._outcomes.ended()} of {len(self._grid.cells)} runs have come to their end"
         self.notes.append(f"going on with {safe(self.folder)}: {ends}{where}")
-        size, before = int(state["sizes"][0]), hashed
-        if self._chunk is not None:
-            [before] = beginnings(path, [Extent(size, str(state["sha256"][0]))])
-        self._rows = Rows(file, self._header, path, hashed, (size, before))
+        self._rows = Rows(file, self._header, path, hashed, (int(state["sizes"][0]), before))
 
     def _lay_out(self) -> None:
         path = self.folder / "metrics.csv"
-        for one in self.folder.glob(f"{NAME}*"):
-            remove_checkpoint(one)
+        remove_checkpoint(self.folder / NAME)  # those of single chunks stand for themselves
         try:
             disk.remove(path)
             file = disk.new_file(path)
@@ -318,17 +319,22 @@ class ResultWriter:
         self._rows.close_chunk()
 
     def _close(self) -> None:
-        self._rows.synced()
+        rows = self._rows.synced()
         self._rows.close()
         self._write_runs()
-        present = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
-        paths = {name: self.folder / name for name in present}
-        self._manifest = ended(
-            self._manifest,
-            self._state,
-            {name: sha256_of(path) for name, path in paths.items() if path.exists()},
-        )
+        checksums = self._checksums()
+        if self._state == "finished" and checksums["metrics.csv"] != rows.sha256:
+            raise ResultError(f"{safe(self.folder / 'metrics.csv')}: changed by somebody else while it was written")
+        self._manifest = ended(self._manifest, self._state, checksums)
         self._write_manifest()
+
+    def _checksums(self) -> dict[str, str]:
+        # A finished result has all its files.
+        finished, paths = self._state == "finished", {name: self.folder / name for name in FILES}
+        try:
+            return {name: sha256_of(path) for name, path in paths.items() if finished or path.exists()}
+        except OSError as error:
+            raise refused(self.folder, error) from error
 
     def _write_runs(self) -> None:
         # The whole table is written anew, so seldom enough that a sweep of many chunks does not notice.
@@ -342,12 +348,9 @@ class ResultWriter:
         write_whole(self.folder / "manifest.json", manifest_text(self._manifest))
 
 
-def tidy(folder: Path) -> None:
-    """Remove from a finished result what only its training had use for: whoever comes next reads it."""
-    with suppress(OSError):
-        for path in folder.glob(f"{NAME}*"):
-            disk.remove(path)
-        disk.remove(folder / ".lock")
+def failing_fast(run: int, outcome: Any) -> MomentumLabError:
+    """What ends a training at its first run that fails."""
+    return MomentumLabError(f"run {run} failed: {safe(outcome.reason)} (--fail-fast)")
 
 
 def _named(start: str, state: State) -> State:
@@ -357,7 +360,8 @@ def _named(start: str, state: State) -> State:
 def _manifest_in(folder: Path) -> dict[str, Any] | None:
     # Of a result that was begun here; one that cannot be read is written anew.
     try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        with opened(folder / "manifest.json") as file:
+            manifest = json.load(file)
     except (OSError, ValueError, RecursionError):
         return None
     return manifest if isinstance(manifest, dict) else None
@@ -366,7 +370,8 @@ def _manifest_in(folder: Path) -> dict[str, Any] | None:
 def _holder(lock: Path) -> str:
     # Another process, by its number and its machine where it has said so.
     try:
-        said = json.loads(lock.read_bytes()[:1000])
+        with opened(lock) as file:
+            said = json.loads(file.read(1000))
         return f"process {int(said['pid'])} on {safe(str(said['host']))}"
     except (OSError, ValueError, TypeError, KeyError):
         return "another process"

@@ -128,7 +128,7 @@ def test_an_altered_epoch_is_named(row, runs):
 
 
 OUTCOMES = [
-    ("runs.csv", "gamma", "0.6", 0.5), ("runs.csv", "eta", "much", 0.02), ("runs.csv", "seed", "3", 0),
+    ("runs.csv", "gamma", "0.6", 0.5), ("runs.csv", "eta", "0.03", 0.02), ("runs.csv", "seed", "3", 0),
     ("runs.csv", "run", "1", 0), ("runs.csv", "status", "diverged", "finished"),
     ("runs.csv", "status", "interrupted", "finished"), ("runs.csv", "status", "failed", "finished"),
     ("runs.csv", "steps", "11", 12), ("runs.csv", "loss_first", "1.5", None), ("runs.csv", "loss_last", "nan", None),

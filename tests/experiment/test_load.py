@@ -1,5 +1,6 @@
 """From files, names, mappings and options to an experiment, and every message on the way there."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -228,7 +229,7 @@ def test_a_file_that_cannot_be_read_says_why(write: Any, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert refusals(source) == ["x.yaml: cannot be read: Permission denied"]
 
 

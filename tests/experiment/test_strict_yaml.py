@@ -1,14 +1,18 @@
 """YAML 1.2 as a student expects it, and every refusal with its place."""
 
 import math
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from momentumlab.errors import ConfigError
-from momentumlab.experiment.strict_yaml import DEEPEST, LARGEST, MOST_NODES, parse, parse_value, read
+from momentumlab.experiment import load
+from momentumlab.experiment.axes import axis
+from momentumlab.experiment.strict_yaml import DEEPEST, LARGEST, MOST_NODES, MOST_PROBLEMS, parse, parse_value, read
 
 
 def problems_of(call: Callable[[], object]) -> tuple[str, ...]:
@@ -122,3 +126,53 @@ def test_any_text_is_read_or_refused_in_words(text: str) -> None:
 @given(st.text(alphabet="ab:- \n[]{},'\"&*!|>#?%@`\t0.1e", max_size=40))
 def test_any_scramble_of_yaml_signs_is_read_or_refused_in_words(text: str) -> None:
     assert all(line.startswith("f:") for line in problems_of(lambda: parse(text, "f")))
+
+
+@given(
+    st.text(st.characters(exclude_categories=()), max_size=60),
+    st.sampled_from(["", "optimizer: {gamma: ", "sweep: {eta: "]),
+)
+@settings(max_examples=60)
+def test_any_text_is_an_experiment_or_refused_in_words_that_can_be_printed(text: str, before: str) -> None:
+    for call in (lambda: load({"objective": {"kind": "booth"}}, set=[text]), lambda: parse(before + text, "x.yaml")):
+        assert all(problem.isprintable() for line in problems_of(call) for problem in line.split("\n"))
+
+
+@given(
+    st.text(st.characters(exclude_categories=()), max_size=40),
+    st.sampled_from(["gamma", "eta", "seed", "optimizer.nu"]),
+)
+@settings(max_examples=60)
+def test_any_text_is_the_value_of_an_option_or_refused_in_words(text: str, key: str) -> None:
+    for call in (
+        lambda: axis(key, text),
+        lambda: load("linreg", gamma=text),
+        lambda: load({"name": text, "objective": {"kind": "booth"}}),
+    ):
+        assert all(problem.replace("\u00a0", "").isprintable() for problem in problems_of(call))
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc", ".hidden", "-rf", "a\nb", "a\n", "é" * 150, "a/b", "a\\b", "", "a" * 101, "\ud800"]
+)
+def test_a_name_that_could_leave_its_folder_is_refused(name: str) -> None:
+    (problem,) = problems_of(lambda: load({"name": name, "objective": {"kind": "booth"}}))
+    assert problem.startswith("name: ")
+
+
+def test_a_great_many_problems_are_told_as_some_and_a_count(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("optimizer: {" + ", ".join(f"gamna{index}: 1" for index in range(3000)) + "}")
+    assert len(problems_of(lambda: load(file))) <= MOST_PROBLEMS + 1
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.yaml")
+    (problem,) = problems_of(lambda: load(tmp_path / "x.yaml"))
+    assert "a device or a pipe" in problem
+
+
+@pytest.mark.parametrize("text", ['name: "\\e[31m"', "seed: 0o" + "7" * 5000, "seed: " + "9" * 5000])
+def test_escapes_in_quotes_and_endless_numbers_are_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(f"objective: {{kind: booth}}\n{text}")
+    assert len(problems_of(lambda: load(tmp_path / "x.yaml"))) == 1

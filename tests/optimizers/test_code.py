@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from momentumlab.arrays import TorchArrays
-from momentumlab.engine.loop import train
 from momentumlab.engine.plan import groups
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import load, single
 from momentumlab.optimizers.code import RuleError, allowed, load_attribute, rule_from_file, try_out
+from tests.engine.recording import Recording, train_quietly
 
 MOMENTUM = """\
 def update(theta, gradient, memory, gamma, eta):
@@ -288,7 +288,7 @@ def test_a_later_update_that_fails_names_its_line(write, failing, says):
     objective = {"objective": {"kind": "booth"}, "optimizer": {"kind": "file", "path": path, "eta": 5.0}}
     [group] = groups(single(load(objective)))
     with pytest.raises(RuleError) as failed:
-        train(group.stack(group.cells), group.problem, group.plan, lambda rows: None, lambda updates: None, {})
+        train_quietly(group, group.cells, Recording())
     assert str(failed.value).startswith(f"{path}:4: {says}")
 
 
