@@ -37,9 +37,9 @@ LAYERS = (
         "optimizers/surroundings.py",
         "optimizers/together.py",
     ),
-    ("figures/", "summary.py"),
+    ("figures/", "summary.py", "foresight.py"),
     ("lab.py", "terminal.py"),
-    ("cli_check.py",),
+    ("cli_check.py", "cli_theory.py"),
     ("cli.py",),
     ("__init__.py", "__main__.py"),
 )
