@@ -31,7 +31,7 @@ def theory(
     """
     from momentumlab import lab
     from momentumlab.experiment import load
-    from momentumlab.foresight import as_object, lines
+    from momentumlab.foresight_words import as_object, lines
 
     for option, given in (("gamma", gamma), ("eta", eta), ("seed", seed)):
         if given is not None and ("," in given or ".." in given) and not given.startswith("{"):  # a schedule is one

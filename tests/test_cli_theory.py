@@ -199,3 +199,8 @@ def test_a_run_that_theory_does_not_reach_says_nothing_before(type_in, written):
 
 def test_python_may_ask_too():
     assert lab.foresee(load("linreg", gamma=0.5)).prediction.limit == 3
+
+
+def test_every_key_is_explained(told, repository):
+    page = (repository / "docs" / "theory.md").read_text(encoding="utf-8")
+    assert not [key for key in told("linreg") if f"`{key}`" not in page]
