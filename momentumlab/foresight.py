@@ -29,6 +29,7 @@ from momentumlab.theory.tuning import Tuning, best_eta, best_eta_of, best_gamma,
 _FOLLOWED = 64  # directions that are looked at one by one; of more the two ends, which decide for momentum
 _MOST_STEPS = 2**18  # of an overshoot that is followed
 _MOST_RUNS = 2**14  # of a sweep whose edge is said
+_FEW_RUNS = 16  # of a rule with several memories, whose limit is searched for
 _WIDE = 4096  # parameters up to which a line before a run costs next to nothing
 _MOMENTUM = (Update(RULES["momentum"]), Update(RULES["torch_momentum"]))
 
@@ -162,6 +163,10 @@ def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str:
     return f"{'warning: ' if unstable else ''}theory: {said}{where}"
 
 
+def _has_closed_limit(group: Group) -> bool:
+    return method_of(group.experiment.optimizer, group.plan.steps).states == 2
+
+
 def _is_cheap(group: Group) -> bool:
     """Whether the curvature is exact and costs next to nothing, and one method stands for all of the group."""
     optimizer, problem = group.experiment.optimizer, group.problem
@@ -176,6 +181,7 @@ def _is_cheap(group: Group) -> bool:
         and group.experiment.train.batch_size in (None, "full")
         and beyond_theory(optimizer) is None
         and not any(_is_schedule(one.experiment.optimizer, name) for one in some for name in ("gamma", "eta"))
+        and (len(group.cells) <= _FEW_RUNS or _has_closed_limit(group))
     )
 
 
@@ -254,5 +260,6 @@ def _floor(problem: Any, found: Curvature | None, method: Method) -> Floor | Non
 
 
 def number(value: float) -> str:
-    """Four digits, as they are said."""
-    return f"{value:.4g}"
+    """Four digits, as they are said; of what is just below 1 the distance to it."""
+    said = f"{value:.4g}"
+    return f"1 − {1 - value:.2g}" if said == "1" and value < 1 else said

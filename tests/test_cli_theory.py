@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -204,3 +206,12 @@ def test_python_may_ask_too():
 def test_every_key_is_explained(told, repository):
     page = (repository / "docs" / "theory.md").read_text(encoding="utf-8")
     assert not [key for key in told("linreg") if f"`{key}`" not in page]
+
+
+def test_the_line_before_an_objective_is_trained_needs_no_torch():
+    script = (
+        "import sys; from momentumlab import lab; from momentumlab.experiment import load, single\n"
+        "from momentumlab.engine.plan import groups; from momentumlab.foresight import line\n"
+        "assert line(groups(single(load('ravine')))); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

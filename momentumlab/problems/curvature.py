@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab.problems.formulas import ObjectiveProblem
-from momentumlab.problems.least_squares import LeastSquares
 from momentumlab.problems.problem import Problem
 from momentumlab.theory.method import Numbers
 from momentumlab.theory.spectrum import hessian, lanczos, least_squares
@@ -73,6 +72,8 @@ def curvature(problem: Problem, theta: npt.ArrayLike | None = None, *, seed: int
         return None
     if isinstance(problem, ObjectiveProblem):
         return _of_objective(problem, _point(problem, theta, seed))
+    from momentumlab.problems.least_squares import LeastSquares  # loads torch, which no objective needs
+
     model: Any = problem
     x, y = model.dataset.x, model.dataset.y
     if isinstance(problem, LeastSquares) or (_is_least_squares(model) and x.shape[1] <= _WIDE):
@@ -86,7 +87,7 @@ def sharpness(problem: Any, theta: npt.ArrayLike, *, seed: int = 0, tolerance: f
 
     Of a model ten to twenty products with the Hessian over all training data, each about three times a gradient.
     """
-    if isinstance(problem, ObjectiveProblem | LeastSquares):
+    if isinstance(problem, ObjectiveProblem) or not hasattr(problem, "module"):  # otherwise least squares
         known = curvature(problem, theta)
         assert known is not None  # both have a landscape
         return known.largest, float(known.errors[-1])
