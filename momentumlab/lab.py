@@ -19,6 +19,7 @@ from momentumlab.text import safe
 if TYPE_CHECKING:
     from momentumlab.engine.plan import Group
     from momentumlab.engine.stop import Stop
+    from momentumlab.foresight import Foresight
     from momentumlab.results.writer import ResultWriter
 
 __all__ = ["Carried", "Drawn", "Result", "carry_out", "load", "plot", "run", "sweep"]
@@ -42,10 +43,6 @@ class Drawn:
 
     pictures: tuple[Path, ...]
     notes: tuple[str, ...]
-
-
-def _say_nothing(text: str) -> None:
-    del text
 
 
 def run(
@@ -131,13 +128,13 @@ def carry_out(
     allow_code: Collection[str] = (),
     allow_drift: bool = False,
     fail_fast: bool = False,
-    tell: Callable[[str], object] = _say_nothing,
+    tell: Callable[[str], object] | None = None,
 ) -> Carried:
     """Train the grid's cells into a result folder below `runs`, or find the finished result of the same grid.
 
     An unfinished result is gone on with, to the bytes that it would have had; where device, threads, versions or the
     processor are others now, only if `allow_drift` says so. With `fail_fast` the first run that fails ends the
-    training. `tell` is given what is to be said before it begins.
+    training. `tell` is given what is to be said before it begins, and what theory expects of it.
 
     Nothing is written before the experiment, its data and its devices are known to be good, and no code of a rule file
     is run unless `allow_code` names it. Raises ConfigError or
@@ -162,11 +159,32 @@ def carry_out(
         if not fresh and is_finished(folder):  # by another process, since we asked
             return Carried(reader.load(folder), found=True)
         writer.begin(origin, allow_drift=allow_drift)
-        for note in writer.notes:
-            tell(note)
+        if tell is not None:
+            _tell_before(plan, writer, tell)
         _train(plan, writer, progress, stop)
         writer.finish([(column(group.cells, "run"), group.problem.parameters) for group in plan])
     return Carried(reader.load(folder), found=False)
+
+
+def _tell_before(plan: "Sequence[Group]", writer: "ResultWriter", tell: Callable[[str], object]) -> None:
+    from momentumlab.foresight import line
+
+    expected = line(plan)
+    for note in [*writer.notes, *([expected] if expected else [])]:
+        tell(note)
+
+
+def foresee(experiment: Experiment, allow_code: Collection[str] = ()) -> "Foresight":
+    """What theory says of one run before it is trained: curvature, limits, rate, and the best γ and η.
+
+    Nothing is written. A sweep section is left aside.
+    """
+    grid = single(experiment)
+    _allow(grid, allow_code)
+    from momentumlab.engine.plan import groups
+    from momentumlab.foresight import foresee as foresee_group
+
+    return foresee_group(groups(grid)[0])
 
 
 def load(folder: str | Path) -> Result:

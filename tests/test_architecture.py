@@ -26,8 +26,9 @@ LAYERS = (
         "optimizers/schedules.py",
         "optimizers/update.py",
     ),
+    ("theory/",),
     ("experiment/",),
-    ("problems/", "results/", "optimizers/updates.py"),
+    ("problems/", "results/", "optimizers/methods.py", "optimizers/updates.py"),
     (
         "engine/",
         "audit/",
@@ -36,9 +37,9 @@ LAYERS = (
         "optimizers/surroundings.py",
         "optimizers/together.py",
     ),
-    ("figures/", "summary.py"),
-    ("lab.py", "terminal.py"),
-    ("cli_check.py",),
+    ("figures/", "summary.py", "foresight.py"),
+    ("lab.py", "terminal.py", "foresight_words.py"),
+    ("cli_check.py", "cli_theory.py"),
     ("cli.py",),
     ("__init__.py", "__main__.py"),
 )
@@ -46,6 +47,7 @@ LAYERS = (
 READING_HALF = (
     "errors.py",
     "text.py",
+    "theory/",
     "experiment/",
     "results/reader.py",
     "results/table.py",
@@ -234,10 +236,10 @@ def test_an_upward_import_would_be_found(tmp_path: Path, monkeypatch: pytest.Mon
 
     found = {name: upward(path) for name, path in modules().items()}
 
-    assert found.pop("momentumlab.errors") == ["momentumlab.errors (layer 0) imports momentumlab.lab (layer 6)"]
+    assert found.pop("momentumlab.errors") == ["momentumlab.errors (layer 0) imports momentumlab.lab (layer 7)"]
     assert found.pop("momentumlab.text") == ["momentumlab.text (layer 0) imports momentumlab.errors (layer 0)"]
     assert found.pop("momentumlab.results.reader") == [
-        "momentumlab.results.reader (layer 3) imports momentumlab.lab (layer 6)"
+        "momentumlab.results.reader (layer 4) imports momentumlab.lab (layer 7)"
     ]
     assert not any(found.values())
     assert reached("momentumlab.results.reader") >= {"momentumlab.results", "momentumlab.results.writer"}

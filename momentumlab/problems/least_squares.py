@@ -51,7 +51,7 @@ class LeastSquares:
         self.steps_per_epoch = model.steps_per_epoch
         self.evaluations = model.evaluations
         self._model = model
-        dataset = model.dataset
+        self.dataset = dataset = model.dataset
         self._train = Triangle(dataset.x, dataset.y, self.arrays)
         self._parts = {"train": self._train}
         if dataset.test_x is not None and dataset.test_y is not None:

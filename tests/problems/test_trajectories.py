@@ -109,3 +109,18 @@ def test_runs_walked_together_take_the_paths_that_they_take_alone() -> None:
     for run, gamma in enumerate(gammas[:, 0]):
         alone = walk(landscape, landscape.start, gamma, 5e-4, 300)
         np.testing.assert_array_equal(together[:, run], alone[:, 0])
+
+
+def test_ackley_lets_momentum_out_and_never_lets_it_settle():
+    reference = case("ackley-escape-no-settle")
+    setting, expected = reference["setting"], reference["expected"]
+    landscape = objective("ackley")
+    path = walk(landscape, [setting["x0"]] * 3, np.array([[0.0], [0.5], [0.9]]), setting["eta"], 3000)
+    tolerance = reference["tolerance"]["abs"]
+    trapped = landscape.value(path[2000, :2], np)
+    names = ["f_final_gamma_0_steps_2000", "f_final_gamma_0_5_steps_2000"]
+    np.testing.assert_allclose(trapped, [expected[name] for name in names], rtol=0, atol=tolerance)
+    low, high = expected["gamma_0_9_steps_2000_3000_f_between"]
+    wandering = landscape.value(path[2000:, 2], np)
+    assert (wandering >= low).all()
+    assert (wandering <= high).all()
