@@ -181,7 +181,7 @@ def test_where_both_are_damaged_the_training_begins_anew(experiment, expected, t
     predecessor(newest).write_bytes(b"")
     trained = train(tmp_path / "runs", experiment)
     assert_finished_as(trained, expected(experiment))
-    assert ["not as it was written" in note for note in trained.notes] == [True, True]
+    assert ["not as it was written" in note for note in trained.notes[:2]] == [True, True]
     assert trained.anew
 
 

@@ -44,12 +44,16 @@ def dies(runs, experiment, call, torn=False):
 @pytest.mark.parametrize(
     ("name", "torn", "stride"),
     [
-        ("objective", False, 1),
-        ("objective", True, 1),
+        ("objective", False, 3),
+        ("objective", True, 2),
         ("net", False, 4),
         ("torch", False, 12),
         ("torch", True, 6),
-        *(pytest.param(name, torn, 1, marks=pytest.mark.slow) for name in ("net", "torch") for torn in (False, True)),
+        *(
+            pytest.param(name, torn, 1, marks=pytest.mark.slow)
+            for name in ("objective", "net", "torch")
+            for torn in (False, True)
+        ),
     ],
 )
 def test_dead_at_any_request_and_asked_again_the_bytes_are_the_same(name, torn, stride, tmp_path):

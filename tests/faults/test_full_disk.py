@@ -57,8 +57,8 @@ def assert_whole(runs):
 @pytest.mark.parametrize(
     ("name", "for_ever", "stride"),
     [
-        ("objective", False, 2),
-        ("objective", True, 3),
+        ("objective", False, 6),
+        ("objective", True, 7),
         ("net", True, 13),
         *(pytest.param(*both, 1, marks=pytest.mark.slow) for both in itertools.product(EXPERIMENTS, (False, True))),
     ],
