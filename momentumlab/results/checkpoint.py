@@ -81,9 +81,9 @@ def predecessor(path: Path) -> Path:
     return path.with_name(f"{path.name}.previous")
 
 
-def remove_checkpoint(path: Path) -> None:
-    """Remove a checkpoint and its predecessor, where they are."""
-    for one in (path, predecessor(path)):
+def remove_checkpoint(path: Path, *, alone: bool = False) -> None:
+    """Remove a checkpoint and, unless it `alone` is meant, its predecessor, where they are."""
+    for one in (path,) if alone else (path, predecessor(path)):
         with suppress(OSError):
             disk.remove(one)
 

@@ -23,6 +23,7 @@ def new_manifest(grid: "Grid", command: str, checksums: Mapping[str, str]) -> di
     """The manifest of a result that begins now, in state `running`."""
     experiment = grid.cells[0].experiment
     train = experiment.train
+    device = "cpu" if experiment.model is None else train.device  # formulas are always computed there
     return {
         "schema": SCHEMA,
         "state": "running",
@@ -30,8 +31,9 @@ def new_manifest(grid: "Grid", command: str, checksums: Mapping[str, str]) -> di
         "command_line": sys.argv,
         "version": __version__,
         "libraries": {"python": platform.python_version()} | _libraries("numpy", "torch"),
-        "machine": {"system": platform.system(), "processor": platform.machine(), "model": _processor_model()},
-        "device": "cpu" if experiment.model is None else train.device,  # formulas are always computed there
+        "machine": {"system": platform.system(), "processor": platform.machine(), "model": _processor_model()}
+        | _gpu(device),
+        "device": device,
         "threads": train.threads,
         "data": dict(checksums),
         "axes": [[axis.key, list(axis.values)] for axis in grid.axes],
@@ -91,6 +93,14 @@ def _processor_model() -> str:
     except OSError:
         return platform.processor()
     return next((value.strip() for name, value in lines.items() if name.strip() == "model name"), "")
+
+
+def _gpu(device: str) -> dict[str, str]:
+    if device == "cpu":
+        return {}
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name(device)}
 
 
 def _libraries(*names: str) -> dict[str, str]:

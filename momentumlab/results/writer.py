@@ -157,6 +157,9 @@ class ResultWriter:
             self._manifest["drift"] = drifted
         remove_strays(self.folder)
         found = self._found()
+        if before is None:
+            self._forget_checkpoints()
+            found = None
         if found is None:
             self._lay_out()
         else:
@@ -304,6 +307,8 @@ class ResultWriter:
             except ResultError as error:
                 self.notes.append(f"{error}; the checkpoint before it is used, or the training begins anew")
                 continue
+            if before is not None and path != newest:
+                remove_checkpoint(newest, alone=True)  # or it would take this one's place when the next is written
             if before is not None and whole is not None:
                 return state, extents[1].size, before, whole
             if before is not None:
@@ -311,6 +316,14 @@ class ResultWriter:
                 return rest, extents[0].size, before, before
             self.notes.append(f"{safe(self.folder / 'metrics.csv')}: not as it was written up to {path.name}")
         return None
+
+    def _forget_checkpoints(self) -> None:
+        # Without a manifest nobody knows under which circumstances they were made: other bits could come of them.
+        left = sorted(self.folder.glob(f"{NAME}*"))
+        if left:
+            self.notes.append(f"{safe(self.folder)}: manifest.json is missing or damaged, so the training begins anew")
+        for path in left:
+            remove_checkpoint(path, alone=True)
 
     def _extents(self, path: Path, state: State) -> list[Extent]:
         # How much of metrics.csv a checkpoint says is its, up to the chunk on its way and in all; its outcomes fit.

@@ -11,7 +11,7 @@ import pytest
 
 from momentumlab.errors import ResultError
 from momentumlab.results.checkpoint import predecessor, read_checkpoint, write_checkpoint
-from tests.faults.training import NET, OBJECTIVE, assert_finished_as, stopped, train
+from tests.faults.training import NET, OBJECTIVE, Killed, assert_finished_as, stopped, train
 
 STATE = {"step": 7, "identity": "γ-1", "runs": np.arange(3), "theta": np.array([[0.1, -0.0], [np.nan, 1e-310]])}
 
@@ -182,6 +182,33 @@ def test_where_both_are_damaged_the_training_begins_anew(experiment, expected, t
     trained = train(tmp_path / "runs", experiment)
     assert_finished_as(trained, expected(experiment))
     assert ["not as it was written" in note for note in trained.notes[:2]] == [True, True]
+    assert trained.anew
+
+
+def test_a_damaged_one_never_takes_the_place_of_its_predecessor(expected, tmp_path):
+    runs = tmp_path / "runs"
+    flip(stopped(runs), 50)
+
+    def killed_before_the_next_is_in_place(request, *arguments):
+        if request is os.replace and arguments[1].name == "checkpoint":
+            raise Killed
+        return request(*arguments)
+
+    with pytest.raises(Killed):
+        train(runs, ask=killed_before_the_next_is_in_place)
+    trained = train(runs)
+    assert_finished_as(trained, expected(OBJECTIVE))
+    assert not trained.anew
+
+
+@pytest.mark.parametrize("experiment", [OBJECTIVE, NET], ids=["objective", "net"])
+def test_without_a_manifest_nothing_is_gone_on_with(experiment, expected, tmp_path):
+    """Nobody knows then which versions and how many threads the numbers so far come from."""
+    newest = stopped(tmp_path / "runs", experiment)
+    (newest.parent / "manifest.json").unlink()
+    trained = train(tmp_path / "runs", experiment)
+    assert_finished_as(trained, expected(experiment))
+    assert "manifest.json is missing or damaged" in trained.notes[0]
     assert trained.anew
 
 

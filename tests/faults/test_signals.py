@@ -305,3 +305,27 @@ def test_who_asks_one_worker_or_changes_its_mind_gets_all_runs(whom, tmp_path, h
         assert swept("disturbed") == expected
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_before_the_command_has_begun_a_signal_leaves_no_traceback(tmp_path):
+    """Its own modules are still being imported then."""
+    interrupting = """
+import builtins, sys
+imported = builtins.__import__
+def interrupted(name, *arguments, **named):
+    if name == "momentumlab.cli":
+        raise KeyboardInterrupt
+    return imported(name, *arguments, **named)
+builtins.__import__ = interrupted
+from momentumlab.__main__ import main
+main()
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", interrupting],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stdout, process.stderr) == (130, "", "")
