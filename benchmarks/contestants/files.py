@@ -28,8 +28,8 @@ def ours(rows: int, dtype: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "metrics.csv"
         begun = time.perf_counter()
-        with path.open("w", encoding="utf-8", newline="") as file:
-            file.write(",".join(columns) + "\n")
+        with path.open("wb") as file:
+            file.write(f"{','.join(columns)}\n".encode())
             for start in range(0, rows, _BLOCK):
                 block = {name: values[start : start + _BLOCK] for name, values in columns.items()}
                 file.write(rows_text(block, list(columns)))

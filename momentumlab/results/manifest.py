@@ -30,7 +30,7 @@ def new_manifest(grid: "Grid", command: str, checksums: Mapping[str, str]) -> di
         "command": command,
         "command_line": sys.argv,
         "version": __version__,
-        "libraries": {"python": platform.python_version()} | _libraries("numpy", "torch"),
+        "libraries": {"python": platform.python_version()} | _libraries("numpy", "torch", "pydantic_core"),
         "machine": {"system": platform.system(), "processor": platform.machine(), "model": _processor_model()}
         | _gpu(device),
         "device": device,

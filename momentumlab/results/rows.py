@@ -76,7 +76,7 @@ class Rows:
         """Bring everything into the file."""
         rows = self._buffer
         self._buffer, self._buffered, self._last_flush = [], 0, time.monotonic()
-        self.add(rows_text(joined(rows), self._header).encode("ascii"))
+        self.add(rows_text(joined(rows), self._header))
 
     def add(self, text: bytes) -> None:
         """Add what is written as rows already."""

@@ -6,7 +6,7 @@ A number is written with the fewest digits that read back to the same bits of it
 import csv
 import io
 import itertools
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from momentumlab.errors import ResultError
 from momentumlab.foreign import opened
-from momentumlab.results.digits import is_quick, one_by_one, rows
+from momentumlab.results.digits import rows
 from momentumlab.text import no_formula, safe, shown, with_formula
 
 Column = npt.NDArray[Any]
@@ -30,7 +30,9 @@ _LARGEST_COUNT = 2**53  # up to here every whole number is a float
 
 def texts(values: Column) -> list[str]:
     """The values of a column as they stand in a CSV file."""
-    return one_by_one(values) if values.dtype.kind == "f" else [str(value) for value in values.tolist()]
+    if values.dtype.kind != "f":
+        return [str(value) for value in values.tolist()]
+    return rows([values]).decode("ascii").splitlines()
 
 
 def joined(blocks: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
@@ -48,13 +50,10 @@ def joined(blocks: Sequence[Mapping[str, Column]]) -> dict[str, Column]:
     }
 
 
-def rows_text(columns: Mapping[str, Column], header: Sequence[str]) -> str:
+def rows_text(columns: Mapping[str, Column], header: Sequence[str]) -> bytes:
     """Rows as CSV text, in the order of `header`; a column that is absent is `nan` throughout."""
     missing = np.full(len(next(iter(columns.values()), ())), np.nan)
-    ordered = [columns.get(name, missing) for name in header]
-    if len(missing) and 2 * sum(map(is_quick, ordered)) > len(ordered):
-        return rows(ordered)
-    return "".join(",".join(row) + "\n" for row in zip(*map(texts, ordered), strict=True))
+    return rows([columns.get(name, missing) for name in header])
 
 
 def table_text(columns: Mapping[str, Sequence[Any] | Column]) -> str:
@@ -62,9 +61,14 @@ def table_text(columns: Mapping[str, Sequence[Any] | Column]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
-    cells = (texts(values) if isinstance(values, np.ndarray) else map(_cell, values) for values in columns.values())
-    writer.writerows(zip(*cells, strict=True))
+    writer.writerows(zip(*map(_cells, columns.values()), strict=True))
     return file.getvalue()
+
+
+def _cells(values: Sequence[Any] | Column) -> Iterable[str]:
+    if isinstance(values, np.ndarray):
+        return texts(values)
+    return texts(np.array(values)) if all(type(value) is float for value in values) else map(_cell, values)
 
 
 def read_numbers(source: str | Path, place: str, only: Collection[str] | None = None) -> dict[str, Column]:
@@ -212,10 +216,8 @@ def _cell(value: Any) -> str:
         return str(value).lower()  # as YAML writes it
     if isinstance(value, list):
         return f"[{', '.join(_cell(element) for element in value)}]"
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic | float):
         return texts(np.asarray([value]))[0]
-    if isinstance(value, float):
-        return repr(value).removesuffix(".0")
     return no_formula(str(value))
 
 

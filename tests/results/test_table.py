@@ -13,7 +13,7 @@ from momentumlab.results.table import read_numbers, read_table, rows_text, table
 @given(st.sampled_from([np.float32, np.float64]).flatmap(lambda dtype: arrays(dtype, st.integers(1, 20))))
 def test_every_number_reads_back_to_the_same_bits_of_its_dtype(values):
     text = rows_text({"run": np.arange(len(values)), "loss": values}, ["run", "loss"])
-    back = read_numbers(f"run,loss\n{text}", "metrics.csv")["loss"].astype(values.dtype)
+    back = read_numbers(f"run,loss\n{text.decode()}", "metrics.csv")["loss"].astype(values.dtype)
     missing = np.isnan(values)
     np.testing.assert_array_equal(
         back[~missing].view(f"u{values.itemsize}"), values[~missing].view(f"u{values.itemsize}")
@@ -22,7 +22,8 @@ def test_every_number_reads_back_to_the_same_bits_of_its_dtype(values):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1.0, "1"), (0.1, "0.1"), (-0.0, "-0"), (1e-5, "1e-05"), (1e22, "1e+22"), (np.nan, "nan")]
+    ("value", "text"),
+    [(1.0, "1"), (0.1, "0.1"), (-0.0, "-0"), (1e-6, "1e-6"), (1e-5, "0.00001"), (1e22, "1e+22"), (np.nan, "nan")],
 )
 def test_a_number_takes_the_fewest_digits(value, text):
     assert texts(np.array([value])) == [text]
@@ -30,7 +31,7 @@ def test_a_number_takes_the_fewest_digits(value, text):
 
 
 def test_an_absent_column_is_nan_and_the_header_decides_the_order():
-    assert rows_text({"b": np.array([1.5, 2]), "a": np.array([3, 4])}, ["a", "c", "b"]) == "3,nan,1.5\n4,nan,2\n"
+    assert rows_text({"b": np.array([1.5, 2]), "a": np.array([3, 4])}, ["a", "c", "b"]) == b"3,nan,1.5\n4,nan,2\n"
 
 
 def test_a_line_that_is_still_being_written_is_left_out():
