@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -185,17 +186,22 @@ class _Ledger:
 
     def _write(self, status: str, reason: str | None, which: Mask, theta: npt.NDArray[Any] | None = None) -> None:
         # Columns become lists of numpy's numbers at once: one by one that takes as long as some hundred steps.
+        runs = self._runs[which].tolist()
         losses = [list(self._losses[name][which]) for name in ("first", "last", "best") if self._losses]
-        evaluations = [list(values[which]) for values in self._evaluation.values()]
-        for place, run in enumerate(self._runs[which].tolist()):
-            outcome = Outcome(status, reason or "", self._step, *[values[place] for values in losses])
-            if evaluations:
-                of_run = (values[place] for values in evaluations)
-                outcome.evaluation = dict(zip(self._evaluation, of_run, strict=True))
-            outcome.theta = None if theta is None else theta[place]
-            if reason is None:
-                outcome.reason = _reason(outcome.loss_last, self._step)
-            self.outcomes[run] = outcome
+        losses = losses or [[np.nan] * len(runs)] * 3
+        reasons = [_reason(last, self._step) for last in losses[1]] if reason is None else [reason] * len(runs)
+        evaluations = zip(*(list(values[which]) for values in self._evaluation.values()), strict=True)
+        evaluated = [dict(zip(self._evaluation, values, strict=True)) for values in evaluations]
+        ends = map(
+            Outcome,
+            repeat(status),
+            reasons,
+            repeat(self._step),
+            *losses,
+            evaluated or [{} for _ in runs],
+            repeat(None) if theta is None else theta,
+        )
+        self.outcomes.update(zip(runs, ends, strict=True))
 
 
 def _named(start: str, state: State) -> Columns:

@@ -93,7 +93,7 @@ class Rates:
     def __init__(self, settings: Sequence[float | Described], steps: int, arrays: Arrays, width: int) -> None:
         self._arrays = arrays
         self._width = width
-        self.constant = all(isinstance(given, int | float) for given in settings)
+        self.constant = _all_numbers(settings)
         # A schedule that many runs share is asked once a step.
         distinct = {} if self.constant else {repr(given): given for given in settings}
         numbers = {text: number for number, text in enumerate(distinct)}
@@ -178,10 +178,15 @@ class Hyperparameters:
         self.columns = {name: _column(rates) for name, rates in self._by_name.items()}
 
 
+def _all_numbers(settings: Sequence[Any]) -> bool:
+    # Each type is asked once: of thousands of runs one by one that takes as long as some steps.
+    return all(issubclass(kind, int | float) for kind in set(map(type, settings)))
+
+
 def _settings(cells: Sequence[Cell], name: str) -> Sequence[Any]:
     # What the optimizer of every cell says of a hyperparameter. Numbers of γ and η need no cells to be made for them.
     said = [setting(cell.experiment.optimizer, name) for cell in examples(cells)]
-    if name in ("gamma", "eta") and all(isinstance(given, int | float) for given in said):
+    if name in ("gamma", "eta") and _all_numbers(said):
         return column(cells, name)
     return said if len(said) == len(cells) else [setting(cell.experiment.optimizer, name) for cell in cells]
 
