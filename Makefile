@@ -1,5 +1,6 @@
 # make demo       the default sweep, drawn             make lint     formatting, rules, types
-# make test       the tests, with branch coverage      make clean    removes caches and builds, never a result
+# make test       the tests                            make clean    removes caches and builds, never a result
+# make coverage   the tests, and which lines and branches they miss
 # make test-slow  the tests that take longer, and random faults for MINUTES=5
 #
 # make bench        what it costs beside what people use instead    make growth     how that grows, drawn
@@ -27,14 +28,18 @@ PEERS_PIP := $(PEERS)/bin/python -m pip --disable-pip-version-check install -c c
 BENCH ?=
 MINUTES ?= 5
 
-.PHONY: demo test test-slow lint bench bench-peers bench-gpu bench-million growth clean
+.PHONY: demo test coverage test-slow lint bench bench-peers bench-gpu bench-million growth clean
 
 demo: $(READY)
 	@echo "demo: the default sweep, momentumlab sweep linreg"
 	@$(BIN)/momentumlab sweep linreg
 
 test: $(READY)
-	@echo "test: every test that is not slow, with branch coverage"
+	@echo "test: every test that is not slow"
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4
+
+coverage: $(READY)
+	@echo "coverage: every test that is not slow, with the branches that it takes; about twice as long"
 	@$(BIN)/python -m pytest --cov -n auto --maxprocesses 4
 
 test-slow: $(READY)
