@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from momentumlab.errors import ConfigError
 from momentumlab.figures import style
+from momentumlab.results import disk
 from momentumlab.results.files import refused, write_whole
 from momentumlab.text import nearest, shown
 
@@ -47,7 +48,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     picture = render(figure, path.suffix.removeprefix(".").lower())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(path.parent)
     except OSError as error:
         raise refused(path.parent, error) from error
     write_whole(path, picture)

@@ -7,8 +7,10 @@ survive without the other, when the power fails.
 import errno
 import io
 import os
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -76,6 +78,12 @@ def kept_file(path: Path, size: int) -> IO[bytes]:
         file.close()
         raise
     return file
+
+
+def nameless_file(folder: Path) -> IO[bytes]:
+    """A file in a folder that has no name there, and is gone with the last process that has it open."""
+    made: IO[bytes] = ask(partial[Any](tempfile.TemporaryFile, "w+b", dir=folder))
+    return made
 
 
 def sync(file: IO[bytes]) -> None:

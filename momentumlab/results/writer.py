@@ -9,7 +9,6 @@ what comes after is cut off and trained anew, to the same bytes.
 import json
 import os
 import socket
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
@@ -119,7 +118,8 @@ class ResultWriter:
         except OSError as error:
             raise refused(self.folder, error) from error
         with suppress(OSError):  # only a courtesy to whoever comes while we are here
-            (self.folder / ".lock").write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+            holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname()})
+            disk.ask((self.folder / ".lock").write_text, holder)
         return self
 
     def __exit__(
@@ -261,7 +261,7 @@ class ResultWriter:
     def nameless_file(self) -> IO[bytes]:
         """A file beside the result's that is gone with the last process that has it."""
         try:
-            return tempfile.TemporaryFile(dir=self.folder)
+            return disk.nameless_file(self.folder)
         except OSError as error:
             raise refused(self.folder, error) from error
 
