@@ -1,0 +1,165 @@
+"""Claim 1, it accelerates: updates until the distance stays below a millionth, on quadratics."""
+
+from typing import Any
+
+import numpy as np
+
+from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, Value, gain
+from momentumlab.claims.quadratics import GAMMAS, MOST, counted, expected, momentum, said, updates
+from momentumlab.claims.training import Pair, Run, in_the_end, trained
+from momentumlab.foresight import number
+from momentumlab.theory.modes import critical_gamma, trajectory
+from momentumlab.theory.noise import noise_floor
+from momentumlab.theory.tuning import best_eta, heavy_ball
+
+_ACCURACY = 1e-6
+_RAVINE = [1.0, 100.0]
+_LONG: dict[str, Any] = {"kind": "quadratic", "eigenvalues": _RAVINE, "start": [1.0, 1.0]}
+_ETA = 1 / _RAVINE[-1]
+_SHARES = np.geomspace(0.1, 1, 25)  # of the η that theory finds best for a γ; just beyond it is the limit
+_EFFECTIVE = (_ETA, 10 * _ETA)  # η/(1 − γ): what gradient descent could use too, and what is beyond its limit
+_ARTICLE = 2.0  # the curvatures of the article's regression, for x of variance 1
+_ROUNDING = 1e-12
+_ERRORS = 4.0  # standard errors that a mean may be away
+
+
+def accelerates(*, quick: bool) -> Finding:
+    """Settled counts at equal η, at the best η of each γ, at equal η/(1 − γ); then where the claim is false."""
+    same_runs = trained(_LONG, [(gamma, _ETA) for gamma in GAMMAS], MOST, ["distance"])
+    same = _same_eta(same_runs)
+    best, tried = _best_eta()
+    matched, bowl, article, noisy = _same_effective(), _no_ravine(), _article(), _noisy(quick)
+    return Finding(
+        1,
+        "加速收敛:在相同方向上不断累积速度",
+        "It accelerates: speed builds up in a direction that stays the same.",
+        (same, best, matched, bowl, article, noisy),
+        [*_trials_of_counts(same, best, matched, bowl), _too_much(article), _floor(noisy)],
+        {"distances": {run.gamma: run.columns["distance"] for run in same_runs}, "tried": tried},
+    )
+
+
+def _same_eta(runs: list[Run]) -> Experiment:
+    counts = counted(("steps",), "updates", runs, _RAVINE, _ACCURACY)
+    setting = {"objective": _LONG, "gamma": list(GAMMAS), "eta": _ETA, "accuracy": _ACCURACY}
+    return Experiment("the same η = 1/L for every γ", setting, "γ", GAMMAS, [counts, _speedup(counts)])
+
+
+def _speedup(counts: Quantity) -> Quantity:
+    assert counts.theory is not None  # counts on quadratics always have one
+    measured, theory = ([gain(values[0], value) for value in values] for values in (counts.measured, counts.theory))  # type: ignore[arg-type]
+    margins = [0.01 * value for value in theory]  # of counts that are one off
+    return Quantity(("speedup",), "times as fast", measured, theory, margins)
+
+
+def _best_eta() -> tuple[Experiment, dict[float, tuple[list[float], list[int | None]]]]:
+    """Every γ with its best η, γ* among them, and beside it what a grid of η finds; and the counts of that grid."""
+    tuned = heavy_ball(*_RAVINE)
+    gammas = (0.0, 0.5, tuned.gamma, 0.9, 0.99)
+    etas = [best_eta(gamma, *_RAVINE).eta for gamma in gammas]
+    pairs: list[Pair] = [(gamma, eta * share) for gamma, eta in zip(gammas, etas, strict=True) for share in _SHARES]
+    runs = trained(_LONG, pairs, MOST, ["distance"])
+    count = len(_SHARES)
+    at_best = counted(("steps",), "updates", runs[count - 1 :: count], _RAVINE, _ACCURACY)
+    measured = [updates(run, _ACCURACY) for run in runs]
+    theory = [expected(pair, _RAVINE, _ACCURACY) for pair in pairs]
+    least, least_expected = (
+        [_least(counts[start : start + count]) for start in range(0, len(runs), count)] for counts in (measured, theory)
+    )
+    quantities = [
+        Quantity(("eta",), "best η", etas),
+        at_best,
+        Quantity(("least_steps",), f"least of {count} η tried", least, least_expected, 1.0),
+    ]
+    tried = {
+        gamma: ([eta for _, eta in pairs[start : start + count]], measured[start : start + count])
+        for gamma, start in zip(gammas, range(0, len(runs), count), strict=True)
+    }
+    setting = {"objective": _LONG, "gamma": list(gammas), "eta": etas, "accuracy": _ACCURACY}
+    return Experiment("the best η for each γ", setting, "γ", gammas, quantities), tried
+
+
+def _least(counts: list[int | None]) -> int | None:
+    return min((count for count in counts if count is not None), default=None)
+
+
+def _same_effective() -> Experiment:
+    quantities = []
+    for effective in _EFFECTIVE:
+        runs = trained(_LONG, [(gamma, effective * (1 - gamma)) for gamma in GAMMAS], MOST, ["distance"])
+        heading = f"updates at {number(effective)}"
+        quantities.append(counted(("steps", number(effective)), heading, runs, _RAVINE, _ACCURACY))
+    setting = {"objective": _LONG, "gamma": list(GAMMAS), "eta_effective": list(_EFFECTIVE), "accuracy": _ACCURACY}
+    return Experiment("the same η/(1 − γ) for every γ", setting, "γ", GAMMAS, quantities)
+
+
+def _no_ravine() -> Experiment:
+    bowl = {"kind": "quadratic", "eigenvalues": [1.0], "start": [1.0]}
+    runs = trained(bowl, [(gamma, 1.0) for gamma in GAMMAS], MOST, ["distance"])
+    counts = counted(("steps",), "updates", runs, [1.0], _ACCURACY)
+    setting = {"objective": bowl, "gamma": list(GAMMAS), "eta": 1.0, "accuracy": _ACCURACY}
+    return Experiment("no ravine: κ = 1, η = 1/L", setting, "γ", GAMMAS, [counts])
+
+
+def _article() -> Experiment:
+    eta, steps = 0.01, 100
+    objective = {"kind": "quadratic", "eigenvalues": [_ARTICLE, _ARTICLE], "start": [1.0, 1.0]}
+    gammas = (0.0, 0.5, critical_gamma(eta * _ARTICLE), 0.9, 0.99)
+    runs = trained(objective, [(gamma, eta) for gamma in gammas], steps, ["theta_0"])
+    left = [float(run.columns["theta_0"][-1]) for run in runs]
+    theory = [float(trajectory(momentum(gamma, eta), _ARTICLE, steps)[-1]) for gamma in gammas]
+    setting = {"objective": objective, "gamma": list(gammas), "eta": eta, "steps": steps}
+    quantity = Quantity(("factor",), "share of the error left", left, theory, _ROUNDING)
+    return Experiment("the article's regression, both λ = 2: 100 epochs at η = 0.01", setting, "γ", gammas, [quantity])
+
+
+def _noisy(quick: bool) -> Experiment:
+    objective = {"kind": "quadratic", "eigenvalues": _RAVINE, "start": [0.0, 0.0], "noise": 1.0}
+    steps, seeds = (1500, 100) if quick else (4000, 200)
+    found = in_the_end(objective, [(gamma, _ETA) for gamma in GAMMAS], steps, seeds)["loss"]
+    theory = [float(noise_floor(momentum(gamma, _ETA), _RAVINE).loss.sum()) for gamma in GAMMAS]
+    quantity = Quantity(("loss",), "mean J in the end", found.mean.tolist(), theory, (_ERRORS * found.error).tolist())
+    setting = {"objective": objective, "gamma": list(GAMMAS), "eta": _ETA, "steps": steps, "seeds": seeds}
+    return Experiment("under noise: how near it comes at the same η", setting, "γ", GAMMAS, [quantity])
+
+
+def _trials_of_counts(same: Experiment, best: Experiment, matched: Experiment, bowl: Experiment) -> list[Trial]:
+    counts = [same.quantities[0], best.quantities[1], *matched.quantities, bowl.quantities[0]]
+    plain, tuned, equal, beyond, round_ = ([_count(value) for value in one.measured] for one in counts)
+    fastest = min(range(len(plain)), key=lambda place: plain[place] or MOST)
+    star = min(range(len(tuned)), key=lambda place: tuned[place] or MOST)
+    most, moderate = len(GAMMAS) - 1, GAMMAS.index(0.9)
+    return [
+        _trial("at the same η, γ well chosen", plain, fastest, same),
+        _trial("at the best η of each γ", tuned, star, best),
+        _trial(f"beyond gradient descent's limit, η/(1 − γ) = {number(_EFFECTIVE[1])}", beyond, moderate, matched),
+        _trial("at the same η with too much γ", plain, most, same),
+        _trial(f"at the same η/(1 − γ) = {number(_EFFECTIVE[0])}, which both can use", equal, moderate, matched),
+        _trial("without a ravine, κ = 1", round_, moderate, bowl),
+    ]
+
+
+def _trial(when: str, counts: list[int | None], place: int, experiment: Experiment) -> Trial:
+    words = f"γ = {experiment.labels[place]} takes {said(counts[place])}, γ = 0 {said(counts[0])}"
+    return Trial.of_gain(when, words, gain(counts[0], counts[place]))
+
+
+def _count(value: Value) -> int | None:
+    assert value is None or isinstance(value, int)
+    return value
+
+
+def _too_much(article: Experiment) -> Trial:
+    left = [abs(float(value)) for value in article.quantities[0].measured if value is not None]
+    critical, most = 2, 4  # the rows of the critical γ and of 0.99
+    words = (
+        f"the article's regression keeps {number(left[most])} of its error with γ = 0.99, "
+        f"{number(left[critical])} with γ = {article.labels[critical]}"
+    )
+    return Trial.of_gain("with γ above the critical one, (1 − √(ηλ))²", words, left[critical] / left[most])
+
+
+def _floor(noisy: Experiment) -> Trial:
+    floors = [float(value) for value in noisy.quantities[0].measured if value is not None]
+    words = f"at the same η it stays at J = {number(floors[2])} with γ = 0.9, at {number(floors[0])} with γ = 0"
+    return Trial.of_gain("under noise", words, floors[0] / floors[2])
