@@ -10,6 +10,8 @@ from momentumlab.terminal import print_json, print_table, say
 from momentumlab.text import safe, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, Value
     from momentumlab.summary import Table
 
@@ -77,29 +79,19 @@ def _print(finding: "Finding") -> None:
 
 
 def _line(trial: "Trial") -> str:
-    from momentumlab.foresight import number
-
-    effect = "" if trial.effect is None or trial.effect == float("inf") else f" (×{number(trial.effect)})"
-    return f"  {trial.when}: {trial.words}{effect}"
+    return f"  {trial.when}: {trial.words}" + (f" ({trial.size})" if trial.size else "")
 
 
 def _table(experiment: "Experiment") -> "Table":
+    from momentumlab.claims.finding import word
     from momentumlab.summary import Table
 
     columns = [column for quantity in experiment.quantities for column in _columns(quantity)]
     header = (experiment.varied, *(heading for heading, _ in columns))
-    rows = zip(experiment.labels, *(map(_word, values) for _, values in columns), strict=True)
+    rows = zip(experiment.labels, *(map(word, values) for _, values in columns), strict=True)
     return Table(header, tuple(rows))
 
 
-def _columns(quantity: "Quantity") -> "list[tuple[str, list[Value]]]":
-    measured = [(quantity.heading, list(quantity.measured))]
-    return measured if quantity.theory is None else [*measured, ("theory", list(quantity.theory))]
-
-
-def _word(value: "Value") -> str:
-    from momentumlab.foresight import number
-
-    if value is None:
-        return "never"
-    return number(value) if isinstance(value, float) else str(value)
+def _columns(quantity: "Quantity") -> "list[tuple[str, Sequence[Value]]]":
+    measured = (quantity.heading, quantity.measured)
+    return [measured] if quantity.theory is None else [measured, ("theory", quantity.theory)]

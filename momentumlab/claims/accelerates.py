@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, Value, gain
+from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, gain, word
 from momentumlab.claims.quadratics import GAMMAS, MOST, counted, expected, momentum, said, updates
 from momentumlab.claims.training import Pair, Run, in_the_end, trained
-from momentumlab.foresight import number
 from momentumlab.theory.modes import critical_gamma, trajectory
 from momentumlab.theory.noise import noise_floor
 from momentumlab.theory.tuning import best_eta, heavy_ball
@@ -18,7 +17,7 @@ _LONG: dict[str, Any] = {"kind": "quadratic", "eigenvalues": _RAVINE, "start": [
 _ETA = 1 / _RAVINE[-1]
 _SHARES = np.geomspace(0.1, 1, 25)  # of the η that theory finds best for a γ; just beyond it is the limit
 _EFFECTIVE = (_ETA, 10 * _ETA)  # η/(1 − γ): what gradient descent could use too, and what is beyond its limit
-_ARTICLE = 2.0  # the curvatures of the article's regression, for x of variance 1
+_ARTICLE, _ARTICLE_ETA = 2.0, 0.01  # the curvatures of the article's regression, for x of variance 1, and its η
 _ROUNDING = 1e-12
 _ERRORS = 4.0  # standard errors that a mean may be away
 
@@ -84,11 +83,12 @@ def _least(counts: list[int | None]) -> int | None:
 
 
 def _same_effective() -> Experiment:
-    quantities = []
-    for effective in _EFFECTIVE:
-        runs = trained(_LONG, [(gamma, effective * (1 - gamma)) for gamma in GAMMAS], MOST, ["distance"])
-        heading = f"updates at {number(effective)}"
-        quantities.append(counted(("steps", number(effective)), heading, runs, _RAVINE, _ACCURACY))
+    pairs = [(gamma, effective * (1 - gamma)) for effective in _EFFECTIVE for gamma in GAMMAS]
+    runs = trained(_LONG, pairs, MOST, ["distance"])
+    quantities = [
+        counted(("steps", word(effective)), f"updates at {word(effective)}", some, _RAVINE, _ACCURACY)
+        for effective, some in zip(_EFFECTIVE, (runs[: len(GAMMAS)], runs[len(GAMMAS) :]), strict=True)
+    ]
     setting = {"objective": _LONG, "gamma": list(GAMMAS), "eta_effective": list(_EFFECTIVE), "accuracy": _ACCURACY}
     return Experiment("the same η/(1 − γ) for every γ", setting, "γ", GAMMAS, quantities)
 
@@ -102,7 +102,7 @@ def _no_ravine() -> Experiment:
 
 
 def _article() -> Experiment:
-    eta, steps = 0.01, 100
+    eta, steps = _ARTICLE_ETA, 100
     objective = {"kind": "quadratic", "eigenvalues": [_ARTICLE, _ARTICLE], "start": [1.0, 1.0]}
     gammas = (0.0, 0.5, critical_gamma(eta * _ARTICLE), 0.9, 0.99)
     runs = trained(objective, [(gamma, eta) for gamma in gammas], steps, ["theta_0"])
@@ -124,42 +124,38 @@ def _noisy(quick: bool) -> Experiment:
 
 
 def _trials_of_counts(same: Experiment, best: Experiment, matched: Experiment, bowl: Experiment) -> list[Trial]:
-    counts = [same.quantities[0], best.quantities[1], *matched.quantities, bowl.quantities[0]]
-    plain, tuned, equal, beyond, round_ = ([_count(value) for value in one.measured] for one in counts)
-    fastest = min(range(len(plain)), key=lambda place: plain[place] or MOST)
-    star = min(range(len(tuned)), key=lambda place: tuned[place] or MOST)
-    most, moderate = len(GAMMAS) - 1, GAMMAS.index(0.9)
+    plain, tuned, round_ = (one.of("steps") for one in (same, best, bowl))
+    usable, beyond = (matched.of("steps", word(effective)) for effective in _EFFECTIVE)
     return [
-        _trial("at the same η, γ well chosen", plain, fastest, same),
-        _trial("at the best η of each γ", tuned, star, best),
-        _trial(f"beyond gradient descent's limit, η/(1 − γ) = {number(_EFFECTIVE[1])}", beyond, moderate, matched),
-        _trial("at the same η with too much γ", plain, most, same),
-        _trial(f"at the same η/(1 − γ) = {number(_EFFECTIVE[0])}, which both can use", equal, moderate, matched),
-        _trial("without a ravine, κ = 1", round_, moderate, bowl),
+        _trial("at the same η, γ well chosen", plain, _fastest(plain)),
+        _trial("at the best η of each γ", tuned, _fastest(tuned)),
+        _trial(f"beyond gradient descent's limit, η/(1 − γ) = {word(_EFFECTIVE[1])}", beyond, 0.9),
+        _trial("at the same η with too much γ", plain, 0.99),
+        _trial(f"at the same η/(1 − γ) = {word(_EFFECTIVE[0])}, which both can use", usable, 0.9),
+        _trial("without a ravine, κ = 1", round_, 0.9),
     ]
 
 
-def _trial(when: str, counts: list[int | None], place: int, experiment: Experiment) -> Trial:
-    words = f"γ = {experiment.labels[place]} takes {said(counts[place])}, γ = 0 {said(counts[0])}"
-    return Trial.of_gain(when, words, gain(counts[0], counts[place]))
+def _fastest(counts: dict[float, int | None]) -> float:
+    return min(counts, key=lambda gamma: counts[gamma] or MOST)
 
 
-def _count(value: Value) -> int | None:
-    assert value is None or isinstance(value, int)
-    return value
+def _trial(when: str, counts: dict[float, int | None], gamma: float) -> Trial:
+    words = f"γ = {word(gamma)} takes {said(counts[gamma])}, γ = 0 {said(counts[0.0])}"
+    return Trial.of_gain(when, words, gain(counts[0.0], counts[gamma]))
 
 
 def _too_much(article: Experiment) -> Trial:
-    left = [abs(float(value)) for value in article.quantities[0].measured if value is not None]
-    critical, most = 2, 4  # the rows of the critical γ and of 0.99
+    left = {gamma: abs(share) for gamma, share in article.of("factor").items()}
+    critical = critical_gamma(_ARTICLE_ETA * _ARTICLE)
     words = (
-        f"the article's regression keeps {number(left[most])} of its error with γ = 0.99, "
-        f"{number(left[critical])} with γ = {article.labels[critical]}"
+        f"the article's regression keeps {word(left[0.99])} of its error with γ = 0.99, "
+        f"{word(left[critical])} with γ = {word(critical)}"
     )
-    return Trial.of_gain("with γ above the critical one, (1 − √(ηλ))²", words, left[critical] / left[most])
+    return Trial.of_gain("with γ above the critical one, (1 − √(ηλ))²", words, left[critical] / left[0.99])
 
 
 def _floor(noisy: Experiment) -> Trial:
-    floors = [float(value) for value in noisy.quantities[0].measured if value is not None]
-    words = f"at the same η it stays at J = {number(floors[2])} with γ = 0.9, at {number(floors[0])} with γ = 0"
-    return Trial.of_gain("under noise", words, floors[0] / floors[2])
+    floors = noisy.of("loss")
+    words = f"at the same η it stays at J = {word(floors[0.9])} with γ = 0.9, at {word(floors[0.0])} with γ = 0"
+    return Trial.of_gain("under noise", words, floors[0.0] / floors[0.9])

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.claims.finding import LEAST_GAIN, Experiment, Finding, Quantity, Trial, Value, gain
+from momentumlab.claims.finding import LEAST_GAIN, Experiment, Finding, Quantity, Trial, Value, gain, word
 from momentumlab.claims.quadratics import GAMMAS, MOST, counted, momentum, said
 from momentumlab.claims.training import Run, trained
-from momentumlab.foresight import number
 from momentumlab.theory.modes import spectral_radius, trajectory
 from momentumlab.theory.stability import limit
 from momentumlab.theory.tuning import gradient_descent, heavy_ball
@@ -18,7 +17,7 @@ _ACCURACY = 1e-3
 _STEEP: dict[str, Any] = {"kind": "quadratic", "eigenvalues": [1.0], "start": [1.0]}  # λ = 1: η is ηλ
 _ETAS = (0.5, 1.5, 1.9, 1.99, 2.5, 3.5)
 _CONDITIONS = (10.0, 100.0, 1000.0)
-_LONGEST = 10_000  # updates in which the slowest of these has shrunk to 2·10⁻⁹
+_LONG = 10  # times κ updates, in which the slower of two such runs shrinks to 2·10⁻⁹
 _TOLERANCE = 1e-6  # relative, of a way that is summed up
 
 
@@ -36,8 +35,7 @@ def damps(*, quick: bool) -> Finding:
         [*_trials_of_steepness(steep), _turns_back(way), _as_long(zigzag)],
         {
             "paths": {run.gamma: run.columns["theta_0"] for run in runs if run.eta == 1.99},
-            "counts": {gamma: _column(steep, place) for place, gamma in enumerate(GAMMAS)},
-            "etas": _ETAS,
+            "counts": {gamma: steep.of("steps", word(gamma)) for gamma in GAMMAS},
         },
     )
 
@@ -48,7 +46,7 @@ def _rows_of(runs: Sequence[Run], gamma: float) -> list[Run]:
 
 def _steep(runs: Sequence[Run]) -> Experiment:
     quantities = [
-        counted(("steps", number(gamma)), f"γ = {number(gamma)}", _rows_of(runs, gamma), [1.0], _ACCURACY)
+        counted(("steps", word(gamma)), f"γ = {word(gamma)}", _rows_of(runs, gamma), [1.0], _ACCURACY)
         for gamma in GAMMAS
     ]
     setting = {"objective": _STEEP, "gamma": list(GAMMAS), "eta": list(_ETAS), "accuracy": _ACCURACY}
@@ -68,7 +66,7 @@ def _way(runs: Sequence[Run]) -> Experiment:
             for eta in _ETAS
         ]
         margins = [_TOLERANCE * (one or 0.0) for one in theory]
-        quantities.append(Quantity(("way", number(gamma)), f"γ = {number(gamma)}", measured, theory, margins))
+        quantities.append(Quantity(("way", word(gamma)), f"γ = {word(gamma)}", measured, theory, margins))
     setting = {"objective": _STEEP, "gamma": list(GAMMAS), "eta": list(_ETAS), "steps": MOST}
     return Experiment("the same runs: how far they go back and forth, Σ|Δx|", setting, "ηλ", _ETAS, quantities)
 
@@ -82,7 +80,7 @@ def _zigzag() -> Experiment:
     for condition in _CONDITIONS:
         objective = {"kind": "quadratic", "eigenvalues": [1.0, condition], "start": [1.0, 1.0]}
         tunings = (gradient_descent(1.0, condition), heavy_ball(1.0, condition))
-        runs = trained(objective, [(one.gamma, one.eta) for one in tunings], _LONGEST, ["theta_1"])
+        runs = trained(objective, [(one.gamma, one.eta) for one in tunings], _LONG * int(condition), ["theta_1"])
         for name, run in zip(measured, runs, strict=True):
             measured[name].append(_length(run.columns["theta_1"]))
     margins = [_TOLERANCE * condition for condition in _CONDITIONS]
@@ -90,23 +88,20 @@ def _zigzag() -> Experiment:
         Quantity(("way", name), words, values, _CONDITIONS, margins)
         for (name, values), words in zip(measured.items(), ("γ = 0", "γ*"), strict=True)
     ]
-    setting = {"condition": list(_CONDITIONS), "gamma": [0, "best"], "eta": "best", "steps": _LONGEST}
+    setting = {"condition": list(_CONDITIONS), "gamma": [0, "best"], "eta": "best"}
     return Experiment("both tuned at their best: the zig-zag across the ravine", setting, "κ", _CONDITIONS, quantities)
-
-
-def _column(steep: Experiment, place: int) -> list[int | None]:
-    return [value if isinstance(value, int) else None for value in steep.quantities[place].measured]
 
 
 def _trials_of_steepness(steep: Experiment) -> list[Trial]:
     """γ > 0 against γ = 0 at the same ηλ: where √γ < |1 − ηλ|, where not, and beyond gradient descent's limit."""
-    without = _column(steep, 0)
+    without = steep.of("steps", "0")
     groups: dict[str, list[tuple[float, int, str]]] = {"below": [], "above": [], "beyond": []}
-    for place, gamma in enumerate(GAMMAS[1:], 1):
-        for eta, alone, together in zip(_ETAS, without, _column(steep, place), strict=True):
+    for gamma in GAMMAS[1:]:
+        for eta, together in steep.of("steps", word(gamma)).items():
+            alone = without[eta]
             if eta >= limit(momentum(gamma, eta)):
                 continue  # neither of them converges
-            words = f"at ηλ = {number(eta)} γ = {number(gamma)} takes {said(together)}, γ = 0 {said(alone)}"
+            words = f"at ηλ = {word(eta)} γ = {word(gamma)} takes {said(together)}, γ = 0 {said(alone)}"
             less = math.sqrt(gamma) < abs(1 - eta)
             group = "beyond" if eta >= limit(momentum(0.0, eta)) else "below" if less else "above"
             groups[group].append((gain(alone, together), -(together or MOST), words))
@@ -125,15 +120,12 @@ def _trial_of(when: str, gains: Sequence[tuple[float, int, str]], *, claimed: bo
 
 
 def _turns_back(way: Experiment) -> Trial:
-    place, most = _ETAS.index(0.5), GAMMAS.index(0.9)
-    lengths = [one.measured[place] for one in way.quantities]
-    alone, together = (float(lengths[index] or 0) for index in (0, most))
-    words = f"at ηλ = 0.5 x goes a way of {number(together)} with γ = 0.9, of {number(alone)} with γ = 0"
+    alone, together = (way.of("way", gamma)[0.5] for gamma in ("0", "0.9"))
+    words = f"at ηλ = 0.5 x goes a way of {word(together)} with γ = 0.9, of {word(alone)} with γ = 0"
     return Trial.of_gain("where gradient descent never turns back, ηλ ≤ 1", words, alone / together)
 
 
 def _as_long(zigzag: Experiment) -> Trial:
-    place = _CONDITIONS.index(100.0)
-    alone, together = (float(one.measured[place] or 0) for one in zigzag.quantities)
-    words = f"at κ = 100 the zig-zag is {number(together)} long with γ*, {number(alone)} with γ = 0"
+    alone, together = (zigzag.of("way", gamma)[100.0] for gamma in ("0", "best"))
+    words = f"at κ = 100 the zig-zag is {word(together)} long with γ*, {word(alone)} with γ = 0"
     return Trial.of_gain("with both tuned at their best", words, alone / together)

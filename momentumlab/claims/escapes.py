@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, Value
+from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, gain, word
 from momentumlab.claims.quadratics import GAMMAS, momentum, said
 from momentumlab.claims.training import Run, trained
-from momentumlab.foresight import number
 from momentumlab.problems.objectives import OBJECTIVES
 from momentumlab.theory.energy import barrier_eta
 from momentumlab.theory.filter import stopping_distance
@@ -16,11 +15,13 @@ from momentumlab.theory.fit import steps_to
 from momentumlab.theory.modes import trajectory
 
 _ETA = 0.01
-_STEPS = 6000  # updates in which γ = 0.99 comes to rest: √0.99^6000 is 10⁻¹³
+_MATCHED = _ETA / (1 - 0.9)  # the η of gradient descent with the effective learning rate of γ = 0.9
+_STEPS = 5000  # updates in which γ = 0.99 comes to rest: √0.99^5000 is 10⁻¹¹
 (_DEEP,), (_SHALLOW,) = OBJECTIVES["double_well"]().minima
 _RIM = 0.2091488484413166  # where the double well's barrier stands
 _BELOW_THE_RIM = 0.5
 _STEEPEST = 3 * 1.4**2 - 1  # the largest curvature where J is not above that of this start, |x| < 1.4
+_SETTLED = 3000  # updates after which it is in the well where it stays
 _SADDLE = -2.0  # the curvature of x² − y² along y
 _NEAR = 1e-6
 _REST = 1e-9
@@ -36,12 +37,13 @@ _TRAPS = (
 
 def escapes(*, quick: bool) -> Finding:
     """Where runs come to rest in two wells, how far they coast on flat ground, and how soon they leave a saddle."""
-    paths = _two_wells(2.0, [(gamma, _ETA) for gamma in GAMMAS])
-    wells = _wells("two wells, from far above the shallow one", paths, 2.0)
-    plain = [(0.0, _ETA / (1 - gamma)) for gamma in (0.5, 0.9)] + [(0.0, 0.4)]
-    larger = _wells("the same without momentum, with larger η", _two_wells(2.0, plain), 2.0, by_eta=True)
+    with_ = [(gamma, _ETA) for gamma in GAMMAS]
+    without = [(0.0, eta) for eta in (_ETA / (1 - 0.5), _MATCHED, 0.4)]
+    paths = _two_wells(2.0, with_ + without)
+    wells = _wells("two wells, from far above the shallow one", paths[: len(with_)], 2.0)
+    larger = _wells("the same without momentum, with larger η", paths[len(with_) :], 2.0, by_eta=True)
     below, starts = _below_the_rim(), _random_starts(64 if quick else 256)
-    leaves = _wells("two wells, from above the deep one", _two_wells(-2.1, [(gamma, _ETA) for gamma in GAMMAS]), -2.1)
+    leaves = _wells("two wells, from above the deep one", _two_wells(-2.1, with_), -2.1)
     coasts = _flat_runs()
     flat, saddle, traps = _flat(coasts), _saddle(), _traps()
     return Finding(
@@ -59,8 +61,9 @@ def escapes(*, quick: bool) -> Finding:
             _leaves(leaves, starts),
         ],
         {
-            "wells": {run.gamma: run.columns["theta_0"] for run in paths},
+            "wells": {run.gamma: run.columns["theta_0"] for run in paths[: len(with_)]},
             "flat": {run.gamma: run.columns["theta_0"] for run in coasts},
+            "rests": dict(zip(GAMMAS, flat.quantities[-1].theory or (), strict=True)),
         },
     )
 
@@ -109,7 +112,7 @@ def _below_the_rim() -> Experiment:
 def _random_starts(seeds: int) -> Experiment:
     """Of random starts on each side of the barrier, how many end on the other."""
     objective = {"kind": "double_well", "start": "random"}
-    runs = trained(objective, [(gamma, _ETA) for gamma in GAMMAS], _STEPS, ["theta_0"], seeds, every=_STEPS)
+    runs = trained(objective, [(gamma, _ETA) for gamma in GAMMAS], _SETTLED, ["theta_0"], seeds, every=_SETTLED)
     ways = np.array([run.columns["theta_0"] > _RIM for run in runs]).reshape(len(GAMMAS), seeds, 2)
     shallow, ends_shallow = ways[..., 0], ways[..., 1]
     escaped, left = (shallow & ~ends_shallow).sum(1), (~shallow & ends_shallow).sum(1)
@@ -118,7 +121,7 @@ def _random_starts(seeds: int) -> Experiment:
         Quantity(("escaped",), f"of {of_shallow} shallow into deep", escaped.tolist()),
         Quantity(("left",), f"of {of_deep} deep into shallow", left.tolist()),
     ]
-    setting = {"objective": objective, "gamma": list(GAMMAS), "eta": _ETA, "steps": _STEPS, "seeds": seeds}
+    setting = {"objective": objective, "gamma": list(GAMMAS), "eta": _ETA, "steps": _SETTLED, "seeds": seeds}
     return Experiment(f"two wells, {seeds} random starts from rest", setting, "γ", GAMMAS, quantities)
 
 
@@ -152,8 +155,8 @@ def _saddle() -> Experiment:
         runs = trained(objective, [(gamma, eta) for gamma in GAMMAS], steps, ["theta_1"])
         measured = [_steps_to_one(run.columns["theta_1"]) for run in runs]
         theory = [_steps_to_one(beside * trajectory(momentum(gamma, eta), _SADDLE, steps)) for gamma in GAMMAS]
-        heading = f"updates from y = {number(beside)}"
-        quantities.append(Quantity(("steps", number(beside)), heading, measured, theory, 0.0))
+        heading = f"updates from y = {word(beside)}"
+        quantities.append(Quantity(("steps", word(beside)), heading, measured, theory, 0.0))
     setting = {"objective": {"kind": "saddle", "start": [[1.0, 0.001], [1.0, 0.0]]}, "gamma": list(GAMMAS), "eta": eta}
     return Experiment("a saddle, until |y| ≥ 1", setting | {"steps": steps}, "γ", GAMMAS, quantities)
 
@@ -167,72 +170,72 @@ def _traps() -> Experiment:
     settings = []
     for objective, start, eta in _TRAPS:
         described = {"kind": objective.name, "start": start}
-        runs = trained(described, [(gamma, eta) for gamma in GAMMAS], _STEPS, ["loss"])
+        runs = trained(described, [(gamma, eta) for gamma in GAMMAS], _SETTLED, ["loss"])
         lowest = min(float(objective.value(np.array(minimum), np)) for minimum in objective.minima)
-        above: list[Value] = [float(run.columns["loss"][-1]) - lowest for run in runs]
+        above = [float(run.columns["loss"][-1]) - lowest for run in runs]
         quantities.append(Quantity(("above", objective.name), objective.name.replace("_", " "), above))
         settings.append({"objective": described, "eta": eta})
-    setting = {"objectives": settings, "gamma": list(GAMMAS), "steps": _STEPS}
+    setting = {"objectives": settings, "gamma": list(GAMMAS), "steps": _SETTLED}
     return Experiment("local minima: how far J ends above the lowest", setting, "γ", GAMMAS, quantities)
 
 
 def _escape(wells: Experiment, larger: Experiment) -> Trial:
-    ends = dict(zip(wells.rows, wells.quantities[1].measured, strict=True))
+    ends, matched = wells.of("well"), larger.of("well")[_MATCHED]
     out = [gamma for gamma, well in ends.items() if well == "deep"]
-    matched = larger.quantities[1].measured[larger.rows.index(_ETA / (1 - 0.9))]
     words = (
-        f"from x = 2 γ = {_listed(out) or 'none'} ends in the deep well, γ = 0 in the {ends[0.0]} one, "
+        f"from x = 2 γ = {_listed(out)} ends in the deep well, γ = 0 in the {ends[0.0]} one, "
         f"and in the {matched} one with the η/(1 − γ) of 0.9"
     )
     return Trial("with enough speed", words, ends[0.9] == "deep" and ends[0.0] == matched == "shallow")
 
 
 def _coast(flat: Experiment) -> Trial:
-    rests = dict(zip(flat.rows, flat.quantities[2].measured, strict=True))
-    with_, without = float(rests[0.9] or 0), float(rests[0.0] or 0)
-    words = f"γ = 0.9 rests {number(with_)} behind the edge, γ = 0 {number(without)}"
-    return Trial.of_gain("on flat ground not wider than vγ/(1 − γ)", words, with_ / without)
+    rests = flat.of("rest")
+    words = f"γ = 0.9 rests {word(rests[0.9])} behind the edge, γ = 0 {word(rests[0.0])}"
+    return Trial.of_gain("on flat ground not wider than vγ/(1 − γ)", words, rests[0.9] / rests[0.0])
 
 
 def _off_the_ridge(saddle: Experiment) -> Trial:
-    counts = dict(zip(saddle.rows, saddle.quantities[0].measured, strict=True))
-    alone, together = (float(counts[gamma] or 0) for gamma in (0.0, 0.9))
+    counts = saddle.of("steps", "0.001")
     words = f"γ = 0.9 takes {said(counts[0.9])}, γ = 0 {said(counts[0.0])}"
-    return Trial.of_gain("at a saddle, a little off its ridge", words, alone / together)
+    return Trial.of_gain("at a saddle, a little off its ridge", words, gain(counts[0.0], counts[0.9]))
 
 
 def _on_the_ridge(saddle: Experiment) -> Trial:
-    counts = saddle.quantities[1].measured
-    staying = [gamma for gamma, count in zip(GAMMAS, counts, strict=True) if count is None]
-    words = f"y stays 0 with γ = {_listed(staying) or 'none'}"
-    return Trial("exactly on the ridge of a saddle", words, any(count is not None for count in counts))
+    counts = saddle.of("steps", "0")
+    staying = [gamma for gamma, count in counts.items() if count is None]
+    return Trial(
+        "exactly on the ridge of a saddle", f"y stays 0 with γ = {_listed(staying)}", len(staying) < len(counts)
+    )
 
 
 def _stays(below: Experiment) -> Trial:
-    crossings = [int(count or 0) for count in below.quantities[3].measured]
-    words = f"with η ≤ 2(1 − γ)/L the four γ cross the barrier {sum(crossings)} times"
-    return Trial("from rest below the rim", words, any(crossings))
+    crossings = sum(below.of("crossings").values())
+    words = f"with η ≤ 2(1 − γ)/L the barrier is crossed {crossings} times by the four γ"
+    return Trial("from rest below the rim", words, crossings > 0)
 
 
 def _trapped(traps: Experiment) -> Trial:
+    names = [objective.name for objective, _, _ in _TRAPS]
     out = [
-        f"{quantity.heading} with γ = {label}"
-        for quantity in traps.quantities
-        for label, above in zip(traps.labels, quantity.measured, strict=True)
-        if float(above or 0) < _NEAR
+        f"{name} with γ = {word(gamma)}"
+        for name in names
+        for gamma, above in traps.of("above", name).items()
+        if above < _NEAR
     ]
-    words = f"from the starts and η above, out come {_listed(out)}" if out else "from these starts and η no γ gets out"
-    names = _listed([quantity.heading for quantity in traps.quantities])
-    return Trial(f"in the local minima of {names}", words, bool(out))
+    words = f"out comes {_listed(out)}" if out else "no γ gets out from these starts"
+    return Trial(f"in the local minima of {_listed(names).replace('_', ' ')}", words, bool(out))
 
 
 def _leaves(leaves: Experiment, starts: Experiment) -> Trial:
-    """The claim is that minima that are left are bad ones: what leaves the deep well speaks against it."""
-    gone = [label for label, well in zip(leaves.labels, leaves.quantities[1].measured, strict=True) if well != "deep"]
-    left = [int(count or 0) for count in starts.quantities[1].measured]
-    words = f"from x = −2.1 γ = {_listed(gone) or 'none'} leaves the deep well, of random starts {max(left)} do"
-    return Trial("where the minimum is a good one", words, not gone and not any(left))
+    """Holds where what is left is never the deep well, the better one."""
+    gone = [gamma for gamma, well in leaves.of("well").items() if well == "shallow"]
+    left = starts.of("left")
+    words = (
+        f"from x = −2.1 γ = {_listed(gone)} leaves the deep well; of the random starts there {left[0.99]} do with 0.99"
+    )
+    return Trial("where the minimum is the best one", words, not gone and not any(left.values()))
 
 
-def _listed(words: Sequence[Any]) -> str:
-    return ", ".join(word if isinstance(word, str) else number(word) for word in words)
+def _listed(words: Sequence[str | float]) -> str:
+    return ", ".join(word if isinstance(word, str) else word(word) for word in words) or "none"

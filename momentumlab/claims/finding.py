@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from momentumlab.foresight import number
-
-Value = float | int | str | bool | None
+Value = float | int | str | None
 """A number or a word; None is never: a run that does not come to rest, or what does not happen."""
 
 LEAST_GAIN = 1.2
@@ -46,19 +44,24 @@ class Experiment:
     @property
     def labels(self) -> list[str]:
         """What each row is called, in the table and in JSON."""
-        return [number(row) if isinstance(row, float) else str(row) for row in self.rows]
+        return [word(row) for row in self.rows]
 
     @property
     def disagreements(self) -> list[str]:
         """Where measured and theory are further apart than they may be, each as a sentence."""
         return [
-            f"{quantity.heading} at {self.varied} = {label}: measured {measured}, theory {theory}"
+            f"{quantity.heading} at {self.varied} = {label}: measured {word(measured)}, theory {word(theory)}"
             for quantity in self.quantities
             for label, measured, theory, agrees in zip(
                 self.labels, quantity.measured, quantity.theory or quantity.measured, quantity.agrees, strict=True
             )
             if not agrees
         ]
+
+    def of(self, *key: str) -> dict[Any, Any]:
+        """What was measured of one quantity, by row."""
+        (found,) = (quantity for quantity in self.quantities if quantity.key == key)
+        return dict(zip(self.rows, found.measured, strict=True))
 
     def as_object(self) -> dict[str, Any]:
         """For JSON: `measured` and `theory` by quantity, then by row."""
@@ -85,6 +88,15 @@ class Trial:
     words: str  # what was measured there
     holds: bool
     effect: float | None = None  # how many times as good as without momentum, where that is a number
+
+    @property
+    def size(self) -> str:
+        """The effect in words; empty where it is no number, or infinite."""
+        if self.effect is None or not 0 < self.effect < math.inf:
+            return ""
+        if 1 / LEAST_GAIN < self.effect < LEAST_GAIN:
+            return "about equal"
+        return f"{self.effect:.3g} times better" if self.effect > 1 else f"{1 / self.effect:.3g} times worse"
 
     @classmethod
     def of_gain(cls, when: str, words: str, effect: float) -> "Trial":
@@ -140,6 +152,13 @@ class Finding:
             "false_when": self.false_when,
             "agrees": not self.disagreements,
         }
+
+
+def word(value: Value) -> str:
+    """A value as tables and JSON keys say it: a number with four digits."""
+    if value is None:
+        return "never"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def gain(without: float | None, with_momentum: float | None) -> float:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial
+from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, word
 from momentumlab.claims.quadratics import GAMMAS, momentum
 from momentumlab.claims.training import Average, in_the_end
-from momentumlab.foresight import number
 from momentumlab.theory.noise import noise_floor
 
 _BOWL: dict[str, Any] = {"kind": "quadratic", "eigenvalues": [1.0], "start": [0.0], "noise": 1.0}  # λ = σ² = 1
@@ -19,7 +18,7 @@ _SETTINGS = {
 
 def smooths(*, quick: bool) -> Finding:
     """Var θ, Var v and the share of updates that turn v around, at equal η and at equal η/(1 − γ)."""
-    steps, seeds = (4000, 300) if quick else (16_000, 500)
+    steps, seeds = (3000, 250) if quick else (16_000, 500)
     pairs = list(dict.fromkeys(pair for several in _SETTINGS.values() for pair in several))
     found = in_the_end(_BOWL, pairs, steps, seeds)
     same, matched = (
@@ -32,11 +31,11 @@ def smooths(*, quick: bool) -> Finding:
         "Its updates are smoother: less noise comes from random gradients.",
         (same, matched),
         [
-            _trial("the jitter of v at the same η/(1 − γ)", matched, 1, "Var v"),
-            _trial("the direction of v at the same η", same, 2, "the share of updates that turn v around"),
-            _trial("the noise floor at the same η", same, 0, "Var θ"),
-            _trial("the jitter of v at the same η", same, 1, "Var v"),
-            _trial("the noise floor at the same η/(1 − γ)", matched, 0, "Var θ"),
+            _trial("the jitter of v at the same η/(1 − γ)", matched, "var_v", "Var v"),
+            _trial("the direction of v at the same η", same, "flips", "the share of updates that turn v around"),
+            _trial("the noise floor at the same η", same, "var_theta", "Var θ"),
+            _trial("the jitter of v at the same η", same, "var_v", "Var v"),
+            _trial("the noise floor at the same η/(1 − γ)", matched, "var_theta", "Var θ"),
         ],
     )
 
@@ -62,9 +61,7 @@ def _quantity(
     return Quantity((key,), heading, measured.tolist(), theory, (_ERRORS * errors).tolist())
 
 
-def _trial(when: str, experiment: Experiment, place: int, what: str) -> Trial:
-    values = [float(value) for value in experiment.quantities[place].measured if value is not None]
-    alone, together = values[0], values[GAMMAS.index(0.9)]
-    return Trial.of_gain(
-        when, f"{what} is {number(together)} with γ = 0.9, {number(alone)} with γ = 0", alone / together
-    )
+def _trial(when: str, experiment: Experiment, key: str, what: str) -> Trial:
+    values = experiment.of(key)
+    words = f"{what} is {word(values[0.9])} with γ = 0.9, {word(values[0.0])} with γ = 0"
+    return Trial.of_gain(when, words, values[0.0] / values[0.9])

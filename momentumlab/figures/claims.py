@@ -1,6 +1,6 @@
 """One picture for each of the article's claims: measured as points or paths, theory as lines, one colour for each γ."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from momentumlab.claims.finding import Finding
 
 _POINT: dict[str, Any] = {"linestyle": "", "markersize": 8, "markeredgecolor": "white", "markeredgewidth": 0.8}
+_MARKERS = {0.0: "o", 0.5: "s", 0.9: "^", 0.99: "D"}  # of γ, the same in every picture
 _THEORY: dict[str, Any] = {"linewidth": 1.6, "zorder": 1.5}
 _FIRST = 40  # updates of a path that goes back and forth
 
@@ -26,7 +27,8 @@ _FIRST = 40  # updates of a path that goes back and forth
 def draw(finding: "Finding") -> Figure:
     """The picture of a claim: two panels, where it holds and where it does not."""
     with style.context():
-        figure = style.canvas(f"Claim {finding.claim}. {finding.words}", [_NOTES[finding.claim]])
+        short = finding.words.partition(":")[0]
+        figure = style.canvas(f"Claim {finding.claim}. {short} — {finding.verdict}", [_NOTES[finding.claim]])
         left, right = style.panels(figure, 2, shared=False)
         handles, texts = _DRAWN[finding.claim](left, right, finding)
         legends.below(figure, handles, texts)
@@ -34,117 +36,77 @@ def draw(finding: "Finding") -> Figure:
 
 
 def _accelerates(left: Axes, right: Axes, finding: "Finding") -> tuple[list[Line2D], list[str]]:
-    gammas = []
-    for place, (gamma, distance) in enumerate(finding.series["distances"].items()):
-        shown = distance[: _settled(finding, place) + 60] / distance[0]
-        left.plot(shown, color=style.gamma_colour(gamma), linestyle=style.DASHES[place], linewidth=2.0)
-        left.plot(
-            len(shown) - 60, 1e-6, color=style.gamma_colour(gamma), marker=style.MARKERS[place], zorder=3, **_POINT
-        )
+    tried = sorted(finding.series["tried"].items())
+    looks = {gamma: _look(gamma) for gamma, _ in tried}
+    settled = finding.experiments[0].of("steps")
+    for gamma, distance in finding.series["distances"].items():
+        steps = settled[gamma] or len(distance)
+        left.plot(distance[: steps + 60] / distance[0], color=looks[gamma]["color"], linewidth=1.6)
+        left.plot(steps, 1e-6, zorder=3, **(_POINT | looks[gamma]))
     left.axhline(1e-6, color=style.MIST, linewidth=1.0)
     style.log_axis(left, 1e-8, 10)
-    left.set(ylim=(1e-8, 10), xlabel="step k", ylabel="distance to the minimum ‖θₖ − θ*‖/‖θ₀ − θ*‖")
+    left.set(ylim=(1e-8, 10), xlabel="step k", ylabel="distance ‖θₖ − θ*‖/‖θ₀ − θ*‖")
     _headed(left, "the same η = 1/L for every γ")
-    for place, (gamma, (etas, counts)) in enumerate(sorted(finding.series["tried"].items())):
-        look = {"color": style.gamma_colour(gamma), "marker": style.MARKERS[place]}
-        right.plot(etas, [count or np.nan for count in counts], linewidth=1.2, **(_POINT | {"linestyle": "-"} | look))
-        gammas.append((gamma, look))
-    right.axvline(0.02, color=style.MIST, linewidth=1.2, linestyle=(0, (4, 3)))
-    right.annotate(
-        "2/L: limit\nof γ = 0",
-        (0.02, 4000),
-        xytext=(-6, 0),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        color=style.QUIET,
-        fontsize=style.NOTE,
-    )
+    for gamma, (etas, counts) in tried:
+        right.plot(etas, _numbers(counts), linewidth=1.2, **(_POINT | {"linestyle": "-"} | looks[gamma]))
+    _limit(right, 0.02, 56, "2/L, the limit of γ = 0")
     right.set_xscale("log")
     style.log_axis(right, 50, 5000)
     right.set_xticks([0.002, 0.005, 0.01, 0.02, 0.04], ["0.002", "0.005", "0.01", "0.02", "0.04"])
     right.minorticks_off()
-    right.set(ylim=(50, 5000), xlabel="learning rate η", ylabel="updates to a millionth of the distance")
+    right.set(ylim=(50, 5000), xlim=(0.0025, 0.045), xlabel="learning rate η", ylabel="updates to a millionth")
     _headed(right, "every η, up to the best of each γ")
-    return _legend(gammas)
-
-
-def _settled(finding: "Finding", place: int) -> int:
-    count = finding.experiments[0].quantities[0].measured[place]
-    return int(count or 0)
+    return _legend(looks)
 
 
 def _damps(left: Axes, right: Axes, finding: "Finding") -> tuple[list[Line2D], list[str]]:
-    gammas = []
-    etas = finding.series["etas"]
-    dense = np.linspace(0.02, 3.98, 800)
-    for place, (gamma, counts) in enumerate(finding.series["counts"].items()):
-        look = {"color": style.gamma_colour(gamma), "marker": style.MARKERS[place]}
-        radius = spectral_radius(Method.of("momentum", gamma=np.full(dense.shape, gamma), eta=dense), 1.0)
-        right.plot(
-            dense, [steps_at(one, 1e-3) if one < 1 else np.nan for one in radius], color=look["color"], **_THEORY
-        )
-        right.plot(etas, [count or np.nan for count in counts], zorder=2.5, **(_POINT | look))
-        path = finding.series["paths"][gamma][: _FIRST + 1]
-        if gamma < 0.99:
-            left.plot(
-                path,
-                color=look["color"],
-                linewidth=1.4,
-                **(_POINT | {"linestyle": "-", "markersize": 5.5, "marker": look["marker"]}),
-            )
-        gammas.append((gamma, look))
+    counts, paths = finding.series["counts"], finding.series["paths"]
+    looks = {gamma: _look(gamma) for gamma in counts}
+    for gamma in sorted(paths)[:-1]:  # the largest γ would hide the others
+        look = _POINT | looks[gamma] | {"linestyle": "-", "markersize": 5.5}
+        left.plot(paths[gamma][: _FIRST + 1], linewidth=1.4, **look)
     left.axhline(0, color=style.MIST, linewidth=1.0, zorder=0.5)
     left.set(xlabel="step k", ylabel="place xₖ in the steep direction")
-    _headed(left, "ηλ = 1.99: momentum settles sooner")
-    right.axvline(2, color=style.MIST, linewidth=1.2, linestyle=(0, (4, 3)))
-    right.annotate(
-        "limit of γ = 0", (2, 1.3), xytext=(6, 0), textcoords="offset points", color=style.QUIET, fontsize=style.NOTE
-    )
+    _headed(left, "the first steps at ηλ = 1.99")
+    etas = np.linspace(0.02, 3.98, 800)
+    for gamma, look in looks.items():
+        radius = spectral_radius(Method.of("momentum", gamma=np.full(etas.shape, gamma), eta=etas), 1.0)
+        expected = [steps_at(one, 1e-3) if one < 1 else np.nan for one in radius]
+        right.plot(etas, expected, color=look["color"], **_THEORY)
+        right.plot(list(counts[gamma]), _numbers(counts[gamma].values()), zorder=2.5, **(_POINT | look))
+    _limit(right, 2, 1.2, "limit of γ = 0")
     style.log_axis(right, 1, 5000)
-    right.set(ylim=(1, 5000), xlim=(0, 4), xlabel="steepness ηλ", ylabel="updates until |x| stays below a thousandth")
-    _headed(right, "below ηλ = 1.7 it only takes longer")
-    return _legend(gammas)
+    right.set(ylim=(1, 5000), xlim=(0, 4), xlabel="steepness ηλ", ylabel="updates to a thousandth of |x|")
+    _headed(right, "sooner only where √γ < |1 − ηλ|")
+    return _legend(looks)
 
 
 def _escapes(left: Axes, right: Axes, finding: "Finding") -> tuple[list[Line2D], list[str]]:
-    gammas = []
+    wells, flat = finding.series["wells"], finding.series["flat"]
+    looks = {gamma: _look(gamma) for gamma in wells}
     landscape = OBJECTIVES["double_well"]()
     ground = np.linspace(-2.05, 2.1, 500)
     heights = landscape.value(ground[:, None], np)
     left.fill_between(ground, heights, -1, color="#E4E8EC", linewidth=0, zorder=0)
     left.plot(ground, heights, color=style.INK, linewidth=1.4, zorder=1)
-    for place, (gamma, path) in enumerate(finding.series["wells"].items()):
-        look = {"color": style.gamma_colour(gamma), "marker": style.MARKERS[place]}
-        over = landscape.value(path[:, None], np) + 0.22 * (place + 1)
-        left.plot(path, over, linewidth=1.2, color=look["color"], marker=".", markersize=5, zorder=2)
+    for place, (gamma, path) in enumerate(wells.items(), 1):
+        over = landscape.value(path[:, None], np) + 0.22 * place
+        left.plot(path, over, linewidth=1.2, color=looks[gamma]["color"], marker=".", markersize=5, zorder=2)
         marks.start(left, (path[0], over[0]))
-        left.plot(path[-1], over[-1], zorder=4, **(_POINT | look | {"markersize": 10}))
-        gammas.append((gamma, look))
-    left.set(ylim=(-0.75, 3.6), xlabel="θ₀ = x", ylabel="J(θ), each path a little above the last")
+        left.plot(path[-1], over[-1], zorder=4, **(_POINT | looks[gamma] | {"markersize": 10}))
+    left.set(ylim=(-0.75, 3.6), xlabel="θ₀ = x", ylabel="loss J(θ), each path a little higher")
     _headed(left, "two wells, from x = 2")
-    for (gamma, path), (_, look), rest in zip(finding.series["flat"].items(), gammas, _flat(finding), strict=True):
-        right.axhline(rest, color=look["color"], linestyle=(0, (2, 2)), linewidth=1.2)
-        behind = np.where(path > 0, path, np.nan)
-        right.plot(np.arange(len(path)), behind, color=look["color"], linewidth=2.2)
-        right.plot(1000, path[1000], zorder=3, clip_on=False, **(_POINT | look))
+    for gamma, path in flat.items():
+        right.axhline(finding.series["rests"][gamma], color=looks[gamma]["color"], linestyle=(0, (2, 2)), linewidth=1.2)
+        behind = np.where(path > 0, path, np.nan)  # until it comes to the edge there is nothing to see
+        right.plot(np.arange(len(path)), behind, color=looks[gamma]["color"], linewidth=2.2)
+        right.plot(1000, path[1000], zorder=3, clip_on=False, **(_POINT | looks[gamma]))
     right.set_xscale("log")
     right.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
     style.log_axis(right, 0.02, 80)
-    right.set(xlim=(3, 1000), ylim=(0.02, 80), xlabel="step k", ylabel="place x behind the edge of the flat ground")
+    right.set(xlim=(3, 1000), ylim=(0.02, 80), xlabel="step k", ylabel="place x behind the edge")
     _headed(right, "flat ground: it coasts vγ/(1 − γ)")
-    return _legend(gammas)
-
-
-def _flat(finding: "Finding") -> Sequence[Any]:
-    (quantity,) = (
-        quantity
-        for experiment in finding.experiments
-        for quantity in experiment.quantities
-        if quantity.key == ("coast",)
-    )
-    (experiment,) = (experiment for experiment in finding.experiments if quantity in experiment.quantities)
-    return experiment.quantities[-1].theory or ()
+    return _legend(looks)
 
 
 def _smooths(left: Axes, right: Axes, finding: "Finding") -> tuple[list[Line2D], list[str]]:
@@ -157,11 +119,11 @@ def _smooths(left: Axes, right: Axes, finding: "Finding") -> tuple[list[Line2D],
     for (colour, marker, words, etas), experiment in zip(looks, finding.experiments, strict=True):
         floor = noise_floor(Method.of("momentum", gamma=1 - shares, eta=etas), 1.0)
         at = [1 / (1 - gamma) for gamma in experiment.setting["gamma"]]
-        for axes, line, place in ((left, floor.theta, 0), (right, floor.velocity, 1)):
+        for axes, line, key in ((left, floor.theta, "var_theta"), (right, floor.velocity, "var_v")):
             axes.plot(
                 1 / shares, line, color=colour, linestyle="solid" if marker == "o" else style.DASHES[1], **_THEORY
             )
-            axes.plot(at, experiment.quantities[place].measured, color=colour, marker=marker, zorder=2.5, **_POINT)
+            axes.plot(at, list(experiment.of(key).values()), color=colour, marker=marker, zorder=2.5, **_POINT)
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=8))
         texts.append(words)
     for axes, low, high, words, heading in (
@@ -182,12 +144,28 @@ def _headed(axes: Axes, heading: str) -> None:
     style.grid(axes)
 
 
-def _legend(gammas: Sequence[tuple[float, dict[str, Any]]]) -> tuple[list[Line2D], list[str]]:
-    return [Line2D([], [], markersize=8, **look) for _, look in gammas], [f"γ = {gamma:.4g}" for gamma, _ in gammas]
+def _limit(axes: Axes, place: float, height: float, words: str) -> None:
+    axes.axvline(place, color=style.MIST, linewidth=1.2, linestyle=(0, (4, 3)))
+    right = place > 1  # there is room on the right of it
+    beside: dict[str, Any] = {"xytext": (6 if right else -6, 0), "ha": "left" if right else "right"}
+    axes.annotate(words, (place, height), textcoords="offset points", color=style.QUIET, fontsize=style.NOTE, **beside)
+
+
+def _look(gamma: float) -> dict[str, Any]:
+    return {"color": style.gamma_colour(gamma), "marker": _MARKERS.get(gamma, "P")}
+
+
+def _numbers(values: Iterable[Any]) -> list[float]:
+    """Numbers for a line, which is broken where there is none."""
+    return [np.nan if value is None else float(value) for value in values]
+
+
+def _legend(looks: Mapping[float, dict[str, Any]]) -> tuple[list[Line2D], list[str]]:
+    return [Line2D([], [], markersize=8, **look) for look in looks.values()], [f"γ = {gamma:.4g}" for gamma in looks]
 
 
 _NOTES = {
-    1: "½(x² + 100y²) from (1, 1), κ = 100. Measured counts; theory's are the same to the update.",
+    1: "½(x² + 100y²) from (1, 1), κ = 100, by γ. Trained; theory counts the same updates.",
     2: "One direction of curvature λ. Points are measured, lines are theory, ln 10⁻³/ln |σ|.",
     3: "Points and paths are measured, dotted lines are theory. γ = 0 stays where γ = 0.9 gets through.",
     4: "½θ² with noise of variance 1 on its gradient. Points are measured, lines are theory.",
