@@ -71,7 +71,10 @@ def _print(finding: "Finding") -> None:
         print_table(_table(experiment))
         for line in experiment.disagreements:
             typer.echo(f"! {line}")
-    typer.echo(f"\nverdict: {finding.verdict}")
+    held = sum(trial.holds for trial in finding.trials)
+    agree = finding.compared - len(finding.disagreements)
+    typer.echo(f"\ntheory: right in {agree} of the {finding.compared} numbers that it was asked for")
+    typer.echo(f"verdict: {finding.verdict}, it held in {held} of {len(finding.trials)} trials")
     for holds, heading in ((True, "true when"), (False, "false when")):
         lines = [_line(trial) for trial in finding.trials if trial.holds == holds]
         typer.echo("\n".join([heading, *lines]) if lines else f"{heading}: in no trial")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, gain, word
+from momentumlab.claims.finding import Experiment, Finding, Quantity, Trial, Value, gain, word
 from momentumlab.claims.quadratics import GAMMAS, momentum, said
 from momentumlab.claims.training import Run, trained
 from momentumlab.problems.objectives import OBJECTIVES
@@ -237,5 +237,5 @@ def _leaves(leaves: Experiment, starts: Experiment) -> Trial:
     return Trial("where the minimum is the best one", words, not gone and not any(left.values()))
 
 
-def _listed(words: Sequence[str | float]) -> str:
-    return ", ".join(word if isinstance(word, str) else word(word) for word in words) or "none"
+def _listed(values: Sequence[Value]) -> str:
+    return ", ".join(map(word, values)) or "none"

@@ -96,7 +96,9 @@ class Trial:
             return ""
         if 1 / LEAST_GAIN < self.effect < LEAST_GAIN:
             return "about equal"
-        return f"{self.effect:.3g} times better" if self.effect > 1 else f"{1 / self.effect:.3g} times worse"
+        times = max(self.effect, 1 / self.effect)
+        said = f"{times:.3g}" if times < 1000 else f"{times:,.0f}"  # not in powers of ten
+        return f"{said} times {'better' if self.effect > 1 else 'worse'}"
 
     @classmethod
     def of_gain(cls, when: str, words: str, effect: float) -> "Trial":
@@ -130,6 +132,11 @@ class Finding:
     def false_when(self) -> str:
         """The conditions under which it did not hold, with what was measured."""
         return _conditions(trial for trial in self.trials if not trial.holds)
+
+    @property
+    def compared(self) -> int:
+        """How many numbers were measured that theory knows too."""
+        return sum(len(one.theory) for experiment in self.experiments for one in experiment.quantities if one.theory)
 
     @property
     def disagreements(self) -> list[str]:
