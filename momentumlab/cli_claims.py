@@ -46,6 +46,7 @@ def claims(
         finding = CLAIMS[claim](quick=quick)
         contradicted += [f"claim {claim}, {line}" for line in finding.disagreements]
         if not as_json:
+            typer.echo("\n" * bool(objects), nl=False)
             _print(finding)
         picture = None if no_plot else _draw(finding, runs)
         if picture and not as_json:
@@ -78,7 +79,6 @@ def _print(finding: "Finding") -> None:
     for holds, heading in ((True, "true when"), (False, "false when")):
         lines = [_line(trial) for trial in finding.trials if trial.holds == holds]
         typer.echo("\n".join([heading, *lines]) if lines else f"{heading}: in no trial")
-    typer.echo("")
 
 
 def _line(trial: "Trial") -> str:

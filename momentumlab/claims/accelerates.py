@@ -1,5 +1,6 @@
 """Claim 1, it accelerates: updates until the distance stays below a millionth, on quadratics."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from momentumlab.theory.noise import noise_floor
 from momentumlab.theory.tuning import best_eta, heavy_ball
 
 _ACCURACY = 1e-6
-_RAVINE = [1.0, 100.0]
-_LONG: dict[str, Any] = {"kind": "quadratic", "eigenvalues": _RAVINE, "start": [1.0, 1.0]}
-_ETA = 1 / _RAVINE[-1]
+_EIGENVALUES = [1.0, 100.0]
+_RAVINE: dict[str, Any] = {"kind": "quadratic", "eigenvalues": _EIGENVALUES, "start": [1.0, 1.0]}
+_ETA = 1 / _EIGENVALUES[-1]
 _SHARES = np.geomspace(0.1, 1, 25)  # of the η that theory finds best for a γ; just beyond it is the limit
 _EFFECTIVE = (_ETA, 10 * _ETA)  # η/(1 − γ): what gradient descent could use too, and what is beyond its limit
 _ARTICLE, _ARTICLE_ETA = 2.0, 0.01  # the curvatures of the article's regression, for x of variance 1, and its η
@@ -24,7 +25,7 @@ _ERRORS = 4.0  # standard errors that a mean may be away
 
 def accelerates(*, quick: bool) -> Finding:
     """Settled counts at equal η, at the best η of each γ, at equal η/(1 − γ); then where the claim is false."""
-    same_runs = trained(_LONG, [(gamma, _ETA) for gamma in GAMMAS], MOST, ["distance"])
+    same_runs = trained(_RAVINE, [(gamma, _ETA) for gamma in GAMMAS], MOST, ["distance"])
     same = _same_eta(same_runs)
     best, tried = _best_eta()
     matched, bowl, article, noisy = _same_effective(), _no_ravine(), _article(), _noisy(quick)
@@ -39,29 +40,29 @@ def accelerates(*, quick: bool) -> Finding:
 
 
 def _same_eta(runs: list[Run]) -> Experiment:
-    counts = counted(("steps",), "updates", runs, _RAVINE, _ACCURACY)
-    setting = {"objective": _LONG, "gamma": list(GAMMAS), "eta": _ETA, "accuracy": _ACCURACY}
+    counts = counted(("steps",), "updates", runs, _EIGENVALUES, _ACCURACY)
+    setting = {"objective": _RAVINE, "gamma": list(GAMMAS), "eta": _ETA, "accuracy": _ACCURACY}
     return Experiment("the same η = 1/L for every γ", setting, "γ", GAMMAS, [counts, _speedup(counts)])
 
 
 def _speedup(counts: Quantity) -> Quantity:
-    assert counts.theory is not None  # counts on quadratics always have one
-    measured, theory = ([gain(values[0], value) for value in values] for values in (counts.measured, counts.theory))  # type: ignore[arg-type]
+    both: list[Sequence[Any]] = [counts.measured, counts.theory or ()]
+    measured, theory = ([gain(values[0], value) for value in values] for values in both)
     margins = [0.01 * value for value in theory]  # of counts that are one off
     return Quantity(("speedup",), "times as fast", measured, theory, margins)
 
 
 def _best_eta() -> tuple[Experiment, dict[float, tuple[list[float], list[int | None]]]]:
     """Every γ with its best η, γ* among them, and beside it what a grid of η finds; and the counts of that grid."""
-    tuned = heavy_ball(*_RAVINE)
+    tuned = heavy_ball(*_EIGENVALUES)
     gammas = (0.0, 0.5, tuned.gamma, 0.9, 0.99)
-    etas = [best_eta(gamma, *_RAVINE).eta for gamma in gammas]
+    etas = [best_eta(gamma, *_EIGENVALUES).eta for gamma in gammas]
     pairs: list[Pair] = [(gamma, eta * share) for gamma, eta in zip(gammas, etas, strict=True) for share in _SHARES]
-    runs = trained(_LONG, pairs, MOST, ["distance"])
+    runs = trained(_RAVINE, pairs, MOST, ["distance"])
     count = len(_SHARES)
-    at_best = counted(("steps",), "updates", runs[count - 1 :: count], _RAVINE, _ACCURACY)
+    at_best = counted(("steps",), "updates", runs[count - 1 :: count], _EIGENVALUES, _ACCURACY)
     measured = [updates(run, _ACCURACY) for run in runs]
-    theory = [expected(pair, _RAVINE, _ACCURACY) for pair in pairs]
+    theory = [expected(pair, _EIGENVALUES, _ACCURACY) for pair in pairs]
     least, least_expected = (
         [_least(counts[start : start + count]) for start in range(0, len(runs), count)] for counts in (measured, theory)
     )
@@ -74,7 +75,7 @@ def _best_eta() -> tuple[Experiment, dict[float, tuple[list[float], list[int | N
         gamma: ([eta for _, eta in pairs[start : start + count]], measured[start : start + count])
         for gamma, start in zip(gammas, range(0, len(runs), count), strict=True)
     }
-    setting = {"objective": _LONG, "gamma": list(gammas), "eta": etas, "accuracy": _ACCURACY}
+    setting = {"objective": _RAVINE, "gamma": list(gammas), "eta": etas, "accuracy": _ACCURACY}
     return Experiment("the best η for each γ", setting, "γ", gammas, quantities), tried
 
 
@@ -84,12 +85,12 @@ def _least(counts: list[int | None]) -> int | None:
 
 def _same_effective() -> Experiment:
     pairs = [(gamma, effective * (1 - gamma)) for effective in _EFFECTIVE for gamma in GAMMAS]
-    runs = trained(_LONG, pairs, MOST, ["distance"])
+    runs = trained(_RAVINE, pairs, MOST, ["distance"])
     quantities = [
-        counted(("steps", word(effective)), f"updates at {word(effective)}", some, _RAVINE, _ACCURACY)
+        counted(("steps", word(effective)), f"updates at {word(effective)}", some, _EIGENVALUES, _ACCURACY)
         for effective, some in zip(_EFFECTIVE, (runs[: len(GAMMAS)], runs[len(GAMMAS) :]), strict=True)
     ]
-    setting = {"objective": _LONG, "gamma": list(GAMMAS), "eta_effective": list(_EFFECTIVE), "accuracy": _ACCURACY}
+    setting = {"objective": _RAVINE, "gamma": list(GAMMAS), "eta_effective": list(_EFFECTIVE), "accuracy": _ACCURACY}
     return Experiment("the same η/(1 − γ) for every γ", setting, "γ", GAMMAS, quantities)
 
 
@@ -114,10 +115,10 @@ def _article() -> Experiment:
 
 
 def _noisy(quick: bool) -> Experiment:
-    objective = {"kind": "quadratic", "eigenvalues": _RAVINE, "start": [0.0, 0.0], "noise": 1.0}
+    objective = {"kind": "quadratic", "eigenvalues": _EIGENVALUES, "start": [0.0, 0.0], "noise": 1.0}
     steps, seeds = (1500, 100) if quick else (4000, 200)
     found = in_the_end(objective, [(gamma, _ETA) for gamma in GAMMAS], steps, seeds)["loss"]
-    theory = [float(noise_floor(momentum(gamma, _ETA), _RAVINE).loss.sum()) for gamma in GAMMAS]
+    theory = [float(noise_floor(momentum(gamma, _ETA), _EIGENVALUES).loss.sum()) for gamma in GAMMAS]
     quantity = Quantity(("loss",), "mean J in the end", found.mean.tolist(), theory, (_ERRORS * found.error).tolist())
     setting = {"objective": objective, "gamma": list(GAMMAS), "eta": _ETA, "steps": steps, "seeds": seeds}
     return Experiment("under noise: how near it comes at the same η", setting, "γ", GAMMAS, [quantity])

@@ -37,13 +37,13 @@ _TRAPS = (
 
 def escapes(*, quick: bool) -> Finding:
     """Where runs come to rest in two wells, how far they coast on flat ground, and how soon they leave a saddle."""
-    with_ = [(gamma, _ETA) for gamma in GAMMAS]
+    with_momentum = [(gamma, _ETA) for gamma in GAMMAS]
     without = [(0.0, eta) for eta in (_ETA / (1 - 0.5), _MATCHED, 0.4)]
-    paths = _two_wells(2.0, with_ + without)
-    wells = _wells("two wells, from far above the shallow one", paths[: len(with_)], 2.0)
-    larger = _wells("the same without momentum, with larger η", paths[len(with_) :], 2.0, by_eta=True)
+    paths = _two_wells(2.0, with_momentum + without)
+    wells = _wells("two wells, from far above the shallow one", paths[: len(with_momentum)], 2.0)
+    larger = _wells("the same without momentum, with larger η", paths[len(with_momentum) :], 2.0, by_eta=True)
     below, starts = _below_the_rim(), _random_starts(64 if quick else 256)
-    leaves = _wells("two wells, from above the deep one", _two_wells(-2.1, with_), -2.1)
+    leaves = _wells("two wells, from above the deep one", _two_wells(-2.1, with_momentum), -2.1)
     coasts = _flat_runs()
     flat, saddle, traps = _flat(coasts), _saddle(), _traps()
     return Finding(
@@ -61,7 +61,7 @@ def escapes(*, quick: bool) -> Finding:
             _leaves(leaves, starts),
         ],
         {
-            "wells": {run.gamma: run.columns["theta_0"] for run in paths[: len(with_)]},
+            "wells": {run.gamma: run.columns["theta_0"] for run in paths[: len(with_momentum)]},
             "flat": {run.gamma: run.columns["theta_0"] for run in coasts},
             "rests": dict(zip(GAMMAS, flat.quantities[-1].theory or (), strict=True)),
         },
