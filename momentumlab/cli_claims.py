@@ -1,7 +1,7 @@
 """The command `claims`: the article's four advantages of momentum, each put to the test."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,7 +41,8 @@ def claims(
         raise ConfigError(f"claims: got {shown(number)}, must be one of {', '.join(_NUMBERS)}, or nothing for all four")
     from momentumlab.claims import CLAIMS
 
-    objects, contradicted = [], []
+    objects: list[dict[str, Any]] = []
+    contradicted: list[str] = []
     for claim in [int(number)] if number else CLAIMS:
         finding = CLAIMS[claim](quick=quick)
         contradicted += [f"claim {claim}, {line}" for line in finding.disagreements]
