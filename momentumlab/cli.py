@@ -16,6 +16,7 @@ import typer
 
 from momentumlab import __version__
 from momentumlab.cli_check import check
+from momentumlab.cli_claims import claims
 from momentumlab.cli_theory import theory
 from momentumlab.errors import ConfigError, MomentumLabError, SignalError
 from momentumlab.terminal import print_json, print_table, progress, say, say_all
@@ -260,6 +261,7 @@ def show(
 
 app.command(epilog="Example:  momentumlab check torch.optim.SGD --set nesterov=true")(check)
 app.command(epilog="Example:  momentumlab theory linreg --gamma 0.9 --eta 0.1")(theory)
+app.command(epilog="Example:  momentumlab claims 1 --quick")(claims)
 
 
 def _carry_out(experiment: Any, grid: Any, command: str, quiet: bool, **ways: Any) -> "Carried":

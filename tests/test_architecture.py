@@ -38,8 +38,8 @@ LAYERS = (
         "optimizers/together.py",
     ),
     ("figures/", "summary.py", "foresight.py"),
-    ("lab.py", "terminal.py", "foresight_words.py"),
-    ("cli_check.py", "cli_theory.py"),
+    ("lab.py", "terminal.py", "foresight_words.py", "claims/"),
+    ("cli_check.py", "cli_claims.py", "cli_theory.py"),
     ("cli.py",),
     ("__init__.py", "__main__.py"),
 )
