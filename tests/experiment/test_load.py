@@ -120,7 +120,7 @@ MESSAGES = {
     ),
     '"\\e]0;x\\a": 1': (
         "x.yaml:3:1: \\x1b]0;x\\x07: unknown key. Allowed: name, seed, data, model, loss, objective, optimizer, "
-        "train, record, sweep."
+        "train, record, expect, sweep."
     ),
 }
 
