@@ -25,8 +25,14 @@ class Judged:
     got: str  # what was found, in words
 
     def __str__(self) -> str:
-        wanted = self.given if isinstance(self.given, str) else "between {:.12g} and {:.12g}".format(*self.given)
-        return f"{self.what} {wanted} — got {self.got}: {'held' if self.held else 'did not hold'}"
+        return f"{self.what} {self._wanted} — got {self.got}: {'held' if self.held else 'did not hold'}"
+
+    @property
+    def _wanted(self) -> str:
+        if isinstance(self.given, str):
+            return self.given
+        low, high = self.given
+        return f"exactly {low:.12g}" if low == high else f"between {low:.12g} and {high:.12g}"
 
     def as_object(self) -> dict[str, Any]:
         """What JSON says of it."""

@@ -100,7 +100,7 @@ MESSAGES = {
     ),
     "epochs: 3": (
         "x.yaml:3:1: epochs: unknown key. Allowed: name, seed, data, model, loss, objective, optimizer, train, "
-        "record, sweep. Did you mean 'train.epochs'?"
+        "record, expect, sweep. Did you mean 'train.epochs'?"
     ),
     "name: 1e3": "x.yaml:3:7: name: got 1000.0, must be text: put it in quotes",
     "name: a/b": (
