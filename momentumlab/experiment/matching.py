@@ -23,6 +23,7 @@ CriticalEtas = Callable[[Experiment, Sequence[float]], Sequence[float]]
 _MOST_PAIRS = 10_000  # that a result's experiment.yaml holds as numbers
 _SUMS = ("momentum", "nesterov", "SGD")  # the velocity adds gradients up: η_eff = η/(1 − γ)
 _AVERAGES = ("ema", "qhm", "sgd")  # it averages them, or there is none: η_eff = η
+_OTHER_RULES = ("optimizer.kind", "optimizer.dampening", "optimizer.arguments")
 _WITHOUT_CURVATURE = ("train.", "record.", "optimizer.form", "optimizer.backend")
 
 
@@ -81,8 +82,8 @@ def _rivals(match: str, experiment: Experiment, axes: Sequence[Axis]) -> Iterato
         for key in [f"{axis.key}.{name}" for name in inner] or [axis.key]:
             if key.startswith("optimizer.eta"):
                 yield f"match: {match} decides η by γ, so {short_key(key)} cannot be varied: take --match eta for that"
-            elif key == "optimizer.kind":
-                yield f"match: {match} is of one rule, so optimizer.kind cannot be varied"
+            elif key.startswith(_OTHER_RULES):
+                yield f"match: {match} is of one rule, so {key} cannot be varied"
             elif match == "critical" and _bends(key, experiment):
                 yield f"match: critical is of one curvature, so {short_key(key)} cannot be varied"
 
@@ -97,7 +98,10 @@ def _bends(key: str, experiment: Experiment) -> bool:
 
 
 def _effective(experiment: Experiment, gammas: Sequence[float]) -> tuple[Sequence[float], str]:
-    kind, eta = experiment.optimizer.kind, _number(experiment, "eta")
+    optimizer, eta = experiment.optimizer, _number(experiment, "eta")
+    kind = optimizer.kind
+    if getattr(optimizer, "dampening", None) or getattr(optimizer, "arguments", {}).get("dampening"):
+        raise ConfigError("match: effective is not known with dampening, which is left out where γ is 0")
     if kind in _AVERAGES:
         return [eta] * len(gammas), f"the effective learning rate, of {kind} η itself, is {eta:.6g}"
     if kind not in _SUMS:
@@ -119,10 +123,9 @@ def _critical(
 def _number(experiment: Experiment, name: str) -> float:
     """γ or η of the experiment as written; a schedule's value."""
     setting = getattr(experiment.optimizer, name)
-    number = getattr(setting, "value", setting)
-    if not isinstance(number, int | float):
-        raise ConfigError(f"match: {name} is a list of points, which has no value to go by: write another schedule")
-    return number
+    if getattr(setting, "schedule", "") == "list":
+        raise ConfigError(f"match: {name} is a list of points, which has no value to go by: take another schedule")
+    return float(getattr(setting, "value", setting))
 
 
 def _from_to(etas: Sequence[float]) -> str:
