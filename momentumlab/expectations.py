@@ -47,7 +47,9 @@ def refuse_unmeasured(expect: Expect, columns: Collection[str]) -> None:
         if name not in measured:
             near = nearest(name, measured)
             hint = f" Did you mean {shown(near)}?" if near else ""
-            problems.append(f"{key}: this run has no column {shown(name)}.{hint} It has {safe(', '.join(measured))}.")
+            problems.append(
+                f"{safe(key)}: this run measures no {shown(name)}.{hint} It measures {safe(', '.join(measured))}."
+            )
     if problems:
         raise ConfigError(problems)
 
