@@ -85,7 +85,7 @@ def _steps_to(expected: StepsTo, result: Result) -> Judged:
 
 def _final(name: str, low: float, high: float, result: Result) -> Judged:
     values = result.some(name)[name] if name in result.measured else result.runs[name]
-    value = float(values[-1])
+    value = float(values[-1]) if len(values) else float("nan")  # a run that failed at once has no row
     held = low <= value <= high
     short = f"{value:.6g}"
     got = short if (low <= float(short) <= high) == held else repr(value)  # 2.0500001 is not said to be 2.05

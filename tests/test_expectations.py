@@ -12,6 +12,7 @@ from momentumlab.errors import ConfigError
 from momentumlab.expectations import judge
 from momentumlab.experiment import expand, load, single
 from momentumlab.experiment.schema_expect import Expect
+from momentumlab.figures import by_problem
 from momentumlab.results.naming import identity
 
 # One direction without inertia and ηλ = ½: θ_k = 2⁻ᵏ and J = ½·4⁻ᵏ, exact in floats.
@@ -217,6 +218,14 @@ def test_a_finished_result_is_found_and_judged_by_what_is_asked_now(type_in: Any
     assert len(list(Path("runs").iterdir())) == 1
 
 
+def test_pictures_do_not_know_it(tmp_path: Path) -> None:
+    plain = momentumlab.run(HALVING, runs=tmp_path / "a")
+    asked = momentumlab.run(HALVING | {"expect": {"status": "diverged"}}, runs=tmp_path / "b")
+    groups, notes = by_problem([plain, asked])
+    assert groups == [[plain]]
+    assert "the same training as" in notes[0]
+
+
 def test_experiment_yaml_keeps_it(tmp_path: Path) -> None:
     expect = {"status": "finished", "final": {"loss": [0.0, 1.0]}}
     result = momentumlab.run(HALVING | {"expect": expect}, runs=tmp_path)
@@ -264,6 +273,17 @@ def test_what_did_not_hold_is_said_even_to_who_wants_errors_only(type_in: Any, w
         "momentumlab: expected: final loss between 1 and 2 — got 4.76837e-07: did not hold",
         "momentumlab: expected: final theta_0 between 1 and 2 — got 0.000976562: did not hold",
     ]
+
+
+def test_a_run_that_failed_says_so_first(type_in: Any, written: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from momentumlab.problems.formulas import ObjectiveProblem
+
+    monkeypatch.setattr(ObjectiveProblem, "feed", lambda self, seeds: 1 / 0)
+    expect = {"steps_to": {"loss": 1, "between": [0, 1]}, "final": {"loss": [0, 1]}}
+    code, out, err = type_in("run", written(HALVING | {"expect": expect}), "--no-plot")
+    assert code == 1
+    assert "the run failed: ZeroDivisionError" in err
+    assert "final loss between 0 and 1 — got nan: did not hold" in out
 
 
 def test_json_has_every_expectation(type_in: Any, written: Any) -> None:
