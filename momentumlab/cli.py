@@ -124,6 +124,7 @@ def run(
     if config is None:
         _list_shipped(as_json)
         return
+    from momentumlab.expectations import judge
     from momentumlab.experiment import load, single
 
     for option, given in (("gamma", gamma), ("eta", eta), ("seed", seed)):
@@ -134,8 +135,6 @@ def run(
     ways = {"runs": runs, "fresh": fresh, "allow_code": allow_code, "allow_drift": allow_drift}
     carried = _carry_out(experiment, single(experiment), "run", quiet, **ways)
     result = carried.result
-    from momentumlab.expectations import judge
-
     judged = judge(experiment.expect, result) if experiment.expect else ()
     pictures = [] if no_plot else _pictures(carried)
     if as_json:

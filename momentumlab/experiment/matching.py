@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from momentumlab.errors import ConfigError
 from momentumlab.experiment.axes import Axis
+from momentumlab.experiment.explain import given
 from momentumlab.experiment.keys import short_key
 from momentumlab.experiment.schema import Experiment
-from momentumlab.text import nearest, shown
+from momentumlab.text import nearest
 
 MATCHES = ("eta", "effective", "critical")
 CriticalEtas = Callable[[Experiment, Sequence[float]], Sequence[float]]
@@ -32,7 +33,7 @@ def check_match(match: object) -> None:
     if match not in MATCHES:
         guess = nearest(match, MATCHES) if isinstance(match, str) else None
         hint = f". Did you mean {guess!r}?" if guess else ""
-        raise ConfigError(f"got {shown(match)}, must be eta, effective or critical{hint}")
+        raise ConfigError(f"got {given(match)}, must be eta, effective or critical{hint}")
 
 
 def matched(
@@ -64,7 +65,8 @@ def match_of_eta(experiment: Experiment, axes: Sequence[Axis]) -> str:
     """In words what is equal for every γ where η stays as it stands."""
     _gamma_axis("eta", axes)
     varied = next((axis.values for axis in axes if axis.key == "optimizer.eta"), None)
-    etas = varied or [_number(experiment, "eta")]
+    eta = experiment.optimizer.eta
+    etas = varied or [getattr(eta, "value", eta)]
     return f"match: η is equal for every γ, {_from_to(etas)}"
 
 
@@ -78,7 +80,7 @@ def _gamma_axis(match: str, axes: Sequence[Axis]) -> Axis:
 def _rivals(match: str, experiment: Experiment, axes: Sequence[Axis]) -> Iterator[str]:
     """What is varied and would decide η too, or what is to be equal."""
     for axis in axes:
-        inner = {name for value in axis.values if isinstance(value, dict) for name in value}
+        inner = dict.fromkeys(name for value in axis.values if isinstance(value, dict) for name in value)
         for key in [f"{axis.key}.{name}" for name in inner] or [axis.key]:
             if key.startswith("optimizer.eta"):
                 yield f"match: {match} decides η by γ, so {short_key(key)} cannot be varied: take --match eta for that"
