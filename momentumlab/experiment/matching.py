@@ -66,7 +66,7 @@ def match_of_eta(experiment: Experiment, axes: Sequence[Axis]) -> str:
     _gamma_axis("eta", axes)
     varied = next((axis.values for axis in axes if axis.key == "optimizer.eta"), None)
     eta = experiment.optimizer.eta
-    etas = varied or [getattr(eta, "value", eta)]
+    etas = varied or (float(getattr(eta, "value", eta)),)
     return f"match: η is equal for every γ, {_from_to(etas)}"
 
 
