@@ -9,6 +9,7 @@ critical   the damping of the steepest direction, η = (1 − √γ)²/λ_max: t
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from momentumlab.errors import ConfigError
 from momentumlab.experiment.axes import Axis
@@ -65,7 +66,7 @@ def match_of_eta(experiment: Experiment, axes: Sequence[Axis]) -> str:
     """In words what is equal for every γ where η stays as it stands."""
     _gamma_axis("eta", axes)
     varied = next((axis.values for axis in axes if axis.key == "optimizer.eta"), None)
-    eta = experiment.optimizer.eta
+    eta: Any = experiment.optimizer.eta
     etas = varied or (float(getattr(eta, "value", eta)),)
     return f"match: η is equal for every γ, {_from_to(etas)}"
 
