@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from momentumlab.engine.plan import Group
+from momentumlab.errors import ConfigError
 from momentumlab.experiment import Experiment, column, examples
 from momentumlab.experiment.schema_optimizer import Optimizer
 from momentumlab.optimizers.methods import beyond_theory, method_of
@@ -20,7 +21,7 @@ from momentumlab.optimizers.update import Update
 from momentumlab.problems.curvature import Curvature, curvature
 from momentumlab.problems.formulas import ObjectiveProblem
 from momentumlab.theory.method import Method, Numbers
-from momentumlab.theory.modes import peak, spectral_radius
+from momentumlab.theory.modes import critical_eta, peak, spectral_radius
 from momentumlab.theory.noise import Floor, noise_floor
 from momentumlab.theory.prediction import Prediction, predict
 from momentumlab.theory.stability import curvature_limit, rate
@@ -90,6 +91,27 @@ def _foreseen(group: Group) -> Foresight:
         _floor(group.problem, found, method) if prediction.stable and tunable else None,
         tuple(notes),
     )
+
+
+def critical_etas(group: Group, gammas: Sequence[float]) -> list[float]:
+    """For each γ the η of the group's experiment that damps its steepest direction critically: (1 − √γ)²/λ_max.
+
+    λ_max is that at the start. Raises ConfigError where the rule is not momentum, or λ_max is not known exactly.
+    """
+    optimizer = group.experiment.optimizer
+    why = beyond_theory(optimizer)
+    if why is None and method_of(optimizer, group.plan.steps).update not in _MOMENTUM:
+        why = "its damping is not that of momentum alone"
+    if why is not None:
+        raise ConfigError(f"match: critical does not reach this {optimizer.kind}: {why}")
+    found, notes = _curvature(group)
+    if found is None:
+        raise ConfigError([f"match: critical has no curvature to go by: {note}" for note in notes])
+    if not found.complete:
+        raise ConfigError("match: critical wants λ_max exactly, and of this model only an estimate is known")
+    if found.largest <= 0:
+        raise ConfigError("match: critical has nothing to damp: at the start no direction bends upwards")
+    return [float(critical_eta(gamma, found.largest)) for gamma in gammas]
 
 
 def line(groups: Sequence[Group]) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from momentumlab.errors import ConfigError, MomentumLabError, ResultError
+from momentumlab.expectations import refuse_unmeasured
 from momentumlab.experiment import Experiment, Grid, column, examples, expand, repeated_by, single
 from momentumlab.experiment import load as load_experiment
 from momentumlab.results import disk, reader
@@ -87,6 +88,7 @@ def sweep(
     seed: Sequence[int] | str | None = None,
     vary: Mapping[str, Any] | None = None,
     zip: bool = False,
+    match: str | None = None,
     set: Mapping[str, Any] | Sequence[str] = (),
     runs: str | Path = "runs",
     fresh: bool = False,
@@ -97,13 +99,15 @@ def sweep(
     """Train a grid of runs of one experiment and give the result; a finished one is found again.
 
     Values are sequences or written as on the command line ("0,0.5,0.9", "log:1e-3:1:7", "0..4"). `vary` holds further
-    axes by dotted key; `zip` pairs all axes but the seed. Without any axis the experiment's own `sweep` section is
-    used. A run that fails is recorded and the others go on; with `fail_fast` it ends the sweep.
+    axes by dotted key; `zip` pairs all axes but the seed; `match` says what is held equal while γ varies: "eta",
+    "effective" (η/(1 − γ)) or "critical" (the damping of the steepest direction). Without any axis the experiment's own
+    `sweep` section is used. A run that fails is recorded and the others go on; with `fail_fast` it ends the sweep.
 
         >>> momentumlab.sweep("linreg", gamma=[0, 0.5, 0.9, 0.99]).runs["loss_last"]
     """
     experiment = load_experiment(config, set=set)
-    grid = expand(experiment, gamma=gamma, eta=eta, seed=seed, vary=vary or {}, zip=zip)
+    axes = {"gamma": gamma, "eta": eta, "seed": seed}
+    grid = expand(experiment, **axes, vary=vary or {}, zip=zip, match=match, critical=critical_etas)
     carried = carry_out(
         experiment,
         grid,
@@ -155,6 +159,8 @@ def carry_out(
         folder = _new_folder(folder)
     origin = Origin(command, repeated_by(experiment, grid), checksums, identity(grid, checksums))
     writer = ResultWriter(folder, grid, header(plan), evaluations(plan), fail_fast=fail_fast)
+    if expect := grid.cells[0].experiment.expect:
+        refuse_unmeasured(expect, writer.columns)
     with writer, stop_between_steps() as stop:
         if not fresh and is_finished(folder):  # by another process, since we asked
             return Carried(reader.load(folder), found=True)
@@ -172,6 +178,14 @@ def _tell_before(plan: "Sequence[Group]", writer: "ResultWriter", tell: Callable
     expected = line(plan)
     for note in [*writer.notes, *([expected] if expected else [])]:
         tell(note)
+
+
+def critical_etas(experiment: Experiment, gammas: Sequence[float]) -> list[float]:
+    """For each γ the η that damps the steepest direction critically: what `expand` asks for with `match: critical`."""
+    from momentumlab.engine.plan import groups
+    from momentumlab.foresight import critical_etas as etas_of_group
+
+    return etas_of_group(groups(single(experiment))[0], gammas)
 
 
 def foresee(experiment: Experiment, allow_code: Collection[str] = ()) -> "Foresight":

@@ -37,7 +37,7 @@ LAYERS = (
         "optimizers/surroundings.py",
         "optimizers/together.py",
     ),
-    ("figures/", "summary.py", "foresight.py"),
+    ("figures/", "summary.py", "foresight.py", "expectations.py"),
     ("lab.py", "terminal.py", "foresight_words.py", "claims/"),
     ("cli_check.py", "cli_claims.py", "cli_theory.py"),
     ("cli.py",),
@@ -53,6 +53,7 @@ READING_HALF = (
     "results/table.py",
     "figures/",
     "summary.py",
+    "expectations.py",
 )
 
 # Packages whose `__getattr__` fetches names from a higher layer for those outside the house, and the module

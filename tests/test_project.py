@@ -73,7 +73,7 @@ def test_the_wheel_carries_the_version_of_the_package(wheel: Path) -> None:
 
 
 def test_the_wheel_holds_every_shipped_experiment(wheel: Path, repository: Path) -> None:
-    shipped = {path.name for path in (repository / "configs").iterdir() if path.suffix in {".yaml", ".json"}}
+    shipped = {path.name for path in (repository / "configs").iterdir() if path.suffix in {".yaml", ".json", ".csv"}}
     names = zipfile.ZipFile(wheel).namelist()
 
     assert "linreg.yaml" in shipped

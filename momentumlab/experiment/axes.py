@@ -47,7 +47,7 @@ def axis(key: str, values: Any) -> Axis:
     key = full_key(key)
     if problem := unknown(key):
         raise ConfigError(problem)
-    if key in {"name", "sweep", "train.threads", "train.device"}:
+    if key in {"name", "sweep", "train.threads", "train.device"} or key.partition(".")[0] == "expect":
         raise ConfigError(f"{key} cannot be varied" + (": it decides no number" if "." in key else ""))
     elements = _parsed(values) if isinstance(values, str) else _elements(values, key)
     if not elements:

@@ -3,7 +3,7 @@
 import builtins
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +12,7 @@ from momentumlab.errors import ConfigError
 from momentumlab.experiment.axes import Axis, axis
 from momentumlab.experiment.cells import NUMBERS, Cell, cell_of, examples, training
 from momentumlab.experiment.keys import short_key
+from momentumlab.experiment.matching import CriticalEtas, check_match, match_of_eta, matched
 from momentumlab.experiment.regular import MOST_LINES, lattice
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.schema_optimizer import has_gamma
@@ -23,6 +24,7 @@ _OF_A_RUN = 600  # bytes: what becomes of it, until the tables of the result are
 _OF_AN_EXPERIMENT = 8000  # bytes of a cell that has to be made and validated by itself
 
 _ALWAYS_COLUMNS = ("gamma", "eta", "seed")
+_NO_AXES = ("zip", "match")  # what else stands in a sweep section
 _ORDER = {"optimizer.gamma": 0, "optimizer.eta": 1, "seed": 3}  # all others are 2, as given
 
 
@@ -55,30 +57,40 @@ def expand(
     seed: AxisValues | None = None,
     vary: Mapping[str, AxisValues] = MappingProxyType({}),
     zip: bool = False,
+    match: str | None = None,
+    critical: CriticalEtas | None = None,
 ) -> Grid:
     """Every combination of the axes; with `zip` all axes but the seed advance together.
 
     Axes given here take the place of the experiment's sweep section. Texts are read as on the command line.
-    Cells that are the same training are merged. Raises ConfigError with every problem.
+    `match` (eta, effective, critical) says what is held equal while γ varies, and `critical` knows how. Cells that are
+    the same training are merged. Raises ConfigError with every problem.
     """
     short = {"gamma": gamma, "eta": eta, "seed": seed}
     options = {f"--{key}": (key, values) for key, values in short.items() if values is not None}
     options |= {f"--vary {key}": (key, values) for key, values in vary.items()}
     sweep = experiment.sweep or {}
-    section = {f"sweep.{key}": (key, values) for key, values in sweep.items() if key != "zip"}
+    section = {f"sweep.{key}": (key, values) for key, values in sweep.items() if key not in _NO_AXES}
     zipped = zip or (not options and bool(sweep.get("zip")))
+    match = match or (None if options else sweep.get("match"))
     axes = _axes(options or section)
-    written = {key: value for key, value in experiment.written().items() if key != "sweep"}
+    written = {key: value for key, value in experiment.written().items() if key not in {"sweep", "expect"}}
     _refuse_unequal_pairs(axes, zipped)
     _refuse_too_many(axes, zipped)
+    said: list[str] = []
+    if match is not None:
+        axes, zipped, said = _matched(match, experiment, axes, zipped, critical)
     cells, notes = _regular(written, axes, zipped) or _general(written, axes, zipped)
-    dropped = [key for key in sweep if key != "zip" and key not in {key for key, _ in options.values()}]
+    notes += said
+    dropped = [key for key in sweep if key not in {*_NO_AXES, *(key for key, _ in options.values())}]
     if options and dropped:
         notes.insert(0, f"the axes given take the place of the sweep section, without its {', '.join(dropped)}")
     if any(axis.key == "seed" for axis in axes) and not any(_seed_decides(cell.experiment) for cell in examples(cells)):
         notes.append(
             "the seed decides nothing here (fixed start, no minibatches, no noise): all seeds give the same numbers"
         )
+    if experiment.expect:
+        notes.append("the expect section is left aside: momentumlab run checks it")
     return Grid(axes, zipped, cells, tuple(notes))
 
 
@@ -106,6 +118,24 @@ def _axes(described: Mapping[str, tuple[str, Any]]) -> tuple[Axis, ...]:
     lines += _clashes(axes)
     if lines:
         raise ConfigError(lines)
+    return _in_order(axes)
+
+
+def _matched(
+    match: str, experiment: Experiment, axes: tuple[Axis, ...], zipped: bool, critical: CriticalEtas | None
+) -> tuple[tuple[Axis, ...], bool, list[str]]:
+    """The axes, whether they are paired, and the note on what is equal."""
+    try:
+        check_match(match)
+    except ConfigError as error:
+        raise ConfigError([f"--match: {problem}" for problem in error.problems]) from None
+    if match == "eta":
+        return axes, zipped, [match_of_eta(experiment, axes)]
+    axes, note = matched(match, experiment, axes, zipped, critical)
+    return _in_order(axes), True, [note]
+
+
+def _in_order(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     return tuple(sorted(axes, key=lambda axis: _ORDER.get(axis.key, 2)))
 
 

@@ -97,7 +97,7 @@ def at_home(word: str, here: str = "") -> str:
 def unknown(key: str) -> str | None:
     """Why `key` cannot be set or varied, or None when some experiment has it."""
     known = every_key()
-    if key in known or re.fullmatch(r"optimizer\.arguments\.\w+", key):
+    if key in known or re.fullmatch(r"(optimizer\.arguments|expect\.final)\.\w+", key):
         return None
     word = key.rpartition(".")[2]
     if re.fullmatch(r"optimizer\.[a-z]\w*", key) and not (at_home(word) or nearest(word, _words(), SLIP)):

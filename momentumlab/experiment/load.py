@@ -12,6 +12,7 @@ from momentumlab.experiment.axes import axis
 from momentumlab.experiment.changes import changed, flat, value_key
 from momentumlab.experiment.explain import given
 from momentumlab.experiment.keys import full_key, plain, unknown
+from momentumlab.experiment.matching import check_match
 from momentumlab.experiment.problem import Path, Place, Problem, at, dotted
 from momentumlab.experiment.schema import Experiment
 from momentumlab.experiment.source import Source, read
@@ -118,7 +119,10 @@ class _Loading:
                     yield Problem(("sweep", key), f"got {given(values)}, must be true or false")
                 continue
             try:
-                axis(key, values)
+                if key == "match":
+                    check_match(values)
+                else:
+                    axis(key, values)
             except ConfigError as error:
                 for line in error.problems:
                     yield Problem(("sweep", key), line)

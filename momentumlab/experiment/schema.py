@@ -3,6 +3,7 @@
 Experiment ── data, model, loss   or   objective        what is minimised
            ── optimizer                                 the rule, with γ and η
            ── train, record                             how long, and what is written down
+           ── expect                                    what the run should give
            ── sweep                                     the axes of the grid, as written
 """
 
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from momentumlab.experiment.agreement import disagreements, resolved_loss
 from momentumlab.experiment.ranges import Range, Says, broken, refused
 from momentumlab.experiment.schema_data import Data
+from momentumlab.experiment.schema_expect import Expect
 from momentumlab.experiment.schema_objectives import Objective
 from momentumlab.experiment.schema_optimizer import AnyOptimizer, MomentumOptimizer
 from momentumlab.experiment.section import Count, Section, Seed
@@ -130,7 +132,13 @@ class Record(Section):
 
 _AXES_SCHEMA = {
     "type": "object",
-    "properties": {"zip": {"type": "boolean", "description": "Pair the axes but the seed, instead of crossing them."}},
+    "properties": {
+        "zip": {"type": "boolean", "description": "Pair the axes but the seed, instead of crossing them."},
+        "match": {
+            "enum": ["eta", "effective", "critical"],
+            "description": "What is held equal while γ varies: η, η/(1 − γ), or the damping of the steepest direction.",
+        },
+    },
     "additionalProperties": {
         "anyOf": [
             {"type": "array", "minItems": 1},
@@ -160,6 +168,9 @@ class Experiment(Section):
     optimizer: AnyOptimizer = Field(default=MomentumOptimizer(), description="The rule, with γ and η.")
     train: Train = Field(default=Train(), description="How long and how exactly.")
     record: Record = Field(default=Record(), description="What is written down.")
+    expect: Expect | None = Field(
+        default=None, description="What the run should give; momentumlab run says whether it held."
+    )
     sweep: Annotated[dict[str, Any], WithJsonSchema(_AXES_SCHEMA)] | None = Field(
         default=None,
         description="The axes of the grid: gamma, eta, seed or a dotted key, each with its values.",

@@ -12,8 +12,8 @@ from momentumlab.experiment import Grid
 def result_name(grid: Grid, checksums: Mapping[str, str]) -> str:
     """`linreg-3f9a1c2e`: the same for everything that gives the same numbers.
 
-    The name, threads and device decide no number; a file of data or of a rule counts by its checksum and not by its
-    path, a varied key by its axis and not by the value that it replaces.
+    The name, threads, device and what is expected decide no number; a file of data or of a rule counts by its checksum
+    and not by its path, a varied key by its axis and not by the value that it replaces.
     """
     return f"{grid.cells[0].experiment.name}-{identity(grid, checksums)[:8]}"
 
@@ -32,7 +32,7 @@ def identity(grid: Grid, checksums: Mapping[str, str]) -> str:
 
 
 def _deciding(experiment: dict[str, Any], checksums: Mapping[str, str]) -> dict[str, Any]:
-    kept = {key: value for key, value in experiment.items() if key not in {"name", "sweep"}}
+    kept = {key: value for key, value in experiment.items() if key not in {"name", "expect", "sweep"}}
     kept["train"] = {k: v for k, v in experiment["train"].items() if k not in {"threads", "device"}}
     return kept | {key: _by_content(kept[key], checksums) for key in ("data", "optimizer") if key in kept}
 

@@ -76,6 +76,11 @@ class Outcomes:
             text = table_text(self._rows(slice(start, start + _ROWS_AT_ONCE)))
             yield text if start == 0 else text.partition("\n")[2]
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns of runs.csv."""
+        return list(self._rows(slice(0)))
+
     def _rows(self, rows: slice) -> dict[str, Sequence[Any] | Column]:
         cells, words = self._grid.cells[rows], list(self._words)
         names = ("run", "gamma", "eta", "seed", *self._grid.columns)

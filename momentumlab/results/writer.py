@@ -170,6 +170,11 @@ class ResultWriter:
         self._write_manifest()
         self._pace = Pace()
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns of metrics.csv and runs.csv."""
+        return [*self._header, *self._outcomes.columns]
+
     def record(self, columns: Mapping[str, Column]) -> None:
         """Add rows to metrics.csv; they reach the file within about half a second."""
         self._rows.record(columns)

@@ -100,7 +100,7 @@ MESSAGES = {
     ),
     "epochs: 3": (
         "x.yaml:3:1: epochs: unknown key. Allowed: name, seed, data, model, loss, objective, optimizer, train, "
-        "record, sweep. Did you mean 'train.epochs'?"
+        "record, expect, sweep. Did you mean 'train.epochs'?"
     ),
     "name: 1e3": "x.yaml:3:7: name: got 1000.0, must be text: put it in quotes",
     "name: a/b": (
@@ -120,7 +120,7 @@ MESSAGES = {
     ),
     '"\\e]0;x\\a": 1': (
         "x.yaml:3:1: \\x1b]0;x\\x07: unknown key. Allowed: name, seed, data, model, loss, objective, optimizer, "
-        "train, record, sweep."
+        "train, record, expect, sweep."
     ),
 }
 
