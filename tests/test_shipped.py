@@ -1,6 +1,7 @@
 """The shipped experiments: what their first lines claim is what they measure."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -193,11 +194,19 @@ def test_what_a_shipped_experiment_expects_holds(name, type_in):
         ("lr_001_diverges", "--eta", 0.0095),
     ],
 )
-def test_a_little_beside_it_what_is_expected_does_not_hold(name, option, value, type_in):
-    code, out, err = type_in("run", name, option, value, "--no-plot")
+def test_a_little_beside_it_what_is_expected_does_not_hold(name, option, value, type_in, tmp_path):
+    shutil.copytree(shipped.folder(), tmp_path / "mine")
+    code, out, err = type_in("run", tmp_path / "mine" / f"{name}.yaml", option, value, "--no-plot")
     assert code == 1
     assert "did not hold" in out
     assert "momentumlab: expected: " in err
+
+
+@pytest.mark.parametrize("source", ["coasting", shipped.path("coasting")], ids=["name", "path"])
+def test_a_shipped_experiment_that_was_changed_is_held_to_nothing(source, type_in):
+    """Whoever tries another γ has not failed."""
+    code, out, err = type_in("run", source, "--gamma", 0.5, "--no-plot")
+    assert (code, "expected" in out, "as it is shipped: left aside" in err) == (0, False, True)
 
 
 @pytest.mark.parametrize("name", ["critical_damping", "inside_the_edge", "beyond_the_edge", "ravine", "optimizers"])

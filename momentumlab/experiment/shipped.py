@@ -20,6 +20,11 @@ def path(name: str) -> Path:
     return folder() / f"{name}.yaml"
 
 
+def is_one(source: str) -> bool:
+    """Whether a name or a path is that of a shipped experiment."""
+    return source in names() or Path(source).resolve().parent == folder().resolve()
+
+
 def question(name: str) -> str:
     """The question that it asks: its first comment line, after the one that speaks to the editor."""
     comments = [
