@@ -12,7 +12,7 @@ from momentumlab.engine.measure import Columns
 from momentumlab.engine.outcome import Outcome, packed, unpacked
 from momentumlab.engine.rows import Rows
 from momentumlab.engine.stack import Look, Stack
-from momentumlab.engine.watch import Watch
+from momentumlab.engine.watch import NO_WATCH, Watch
 from momentumlab.problems.problem import Problem
 from momentumlab.results.checkpoint import State
 
@@ -77,7 +77,7 @@ def train(
     tick: Callable[[int], None],
     outcomes: dict[int, Outcome],
     saved: State | None = None,
-    watch: Watch = Watch(),
+    watch: Watch = NO_WATCH,
 ) -> None:
     """Train every run of the stack and write into `outcomes`, by run number, what became of each.
 

@@ -109,6 +109,10 @@ class Watch:
             meter.known = {name.removeprefix(start): state[name] for name in state if name.startswith(start)}
 
 
+NO_WATCH = Watch()
+"""That of an experiment that asks for no optional metric."""
+
+
 @dataclass
 class Forces:
     """Inertia γ·v and push η·∇J, whose sum is the next v, and how the push stands to the inertia.
