@@ -12,9 +12,10 @@ from momentumlab.arrays import on_accelerator
 from momentumlab.engine.loop import Plan
 from momentumlab.engine.memory import refuse_too_large
 from momentumlab.engine.stack import RuleStack, Stack
-from momentumlab.engine.watch import COLUMNS, Energy, Forces, Meter, Path, Watch
+from momentumlab.engine.watch import Energy, Forces, Meter, Path, Watch
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import Cell, Experiment, Grid, around, examples
+from momentumlab.experiment.optional_metrics import OPTIONAL_METRICS
 from momentumlab.experiment.schema_schedules import ETA, GAMMA, out_of_range
 from momentumlab.experiment.section import LONGEST
 from momentumlab.optimizers.updates import setting, shape_of, try_on, update_of
@@ -84,10 +85,12 @@ class Group:
         record, plan, problem = self.experiment.record, self.plan, self.problem
         if record.sharpness:
             sharpness = Sharpness(problem, [cell.experiment.optimizer for cell in cells], plan.steps)
-            yield Probe(COLUMNS["sharpness"], partial(plan.probes, apart=record.sharpness), sharpness)
+            yield Probe(OPTIONAL_METRICS["sharpness"], partial(plan.probes, apart=record.sharpness), sharpness)
         if record.noise_scale:
             model: Any = problem
-            yield Probe(COLUMNS["noise_scale"], partial(plan.probes, apart=record.noise_scale), NoiseScale(model))
+            yield Probe(
+                OPTIONAL_METRICS["noise_scale"], partial(plan.probes, apart=record.noise_scale), NoiseScale(model)
+            )
 
 
 def groups(grid: Grid) -> list[Group]:
@@ -113,7 +116,7 @@ def groups(grid: Grid) -> list[Group]:
 
 def _watched(experiment: Experiment) -> list[str]:
     """The names of the optional metrics that an experiment asks for."""
-    return [name for name in COLUMNS if getattr(experiment.record, name)]
+    return [name for name in OPTIONAL_METRICS if getattr(experiment.record, name)]
 
 
 def _check_length(experiment: Experiment, problem: Problem) -> None:
@@ -273,7 +276,7 @@ def header(groups: Sequence[Group]) -> list[str]:
     if any(problem.minima for problem in problems):
         columns.append("distance")
     watched = {name for group in groups for name in _watched(group.experiment)}
-    columns += ["gamma", "eta", *(name for key, names in COLUMNS.items() if key in watched for name in names)]
+    columns += ["gamma", "eta", *(name for key, names in OPTIONAL_METRICS.items() if key in watched for name in names)]
     columns += evaluations(groups)
     for vector in ("theta", "gradient", "velocity"):
         columns += [f"{vector}_{index}" for index in range(width)]

@@ -5,7 +5,7 @@ itself and in float64, so that a run has the same numbers alone and in any stack
 What a meter knows of the steps before is arrays with an axis `run`: they follow the stack, and stand in a checkpoint.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -15,19 +15,11 @@ import numpy.typing as npt
 from momentumlab.arrays import Arrays, inner
 from momentumlab.engine.measure import Columns, norm
 from momentumlab.engine.stack import Look
+from momentumlab.experiment.optional_metrics import OPTIONAL_METRICS
 from momentumlab.results.checkpoint import State
 from momentumlab.theory.energy import friction, kinetic
 
 Numbers = npt.NDArray[Any]
-
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "forces": ("inertia", "push", "reinforced", "cancelled"),
-    "path": ("path", "displacement", "tortuosity", "sign_flips"),
-    "energy": ("kinetic", "energy", "friction", "turning", "bend"),
-    "sharpness": ("sharpness", "stability"),
-    "noise_scale": ("noise_scale",),
-}
-"""The columns of each optional metric, in the order of metrics.csv."""
 
 
 class Seen(NamedTuple):
@@ -138,7 +130,7 @@ class Forces:
         push = eta * seen.gradient.astype(np.float64)
         lengths = norm(inertia), norm(push)
         shares = _shares(self._turned(inertia), self._turned(push), (lengths[0] > 0) & (lengths[1] > 0))
-        return dict(zip(COLUMNS["forces"], (*lengths, *shares), strict=True))
+        return dict(zip(OPTIONAL_METRICS["forces"], (*lengths, *shares), strict=True))
 
     def go_on(self, seen: Seen) -> None:
         self.known = {"eta": seen.eta}
@@ -187,7 +179,7 @@ class Path:
         displacement = norm(seen.theta.astype(np.float64) - known["first"])
         tortuosity = known["path"] / np.where(displacement > 0, displacement, np.nan)
         flips = known["flips"] / np.where(known["compared"] > 0, known["compared"], np.nan)
-        return dict(zip(COLUMNS["path"], (known["path"], displacement, tortuosity, flips), strict=True))
+        return dict(zip(OPTIONAL_METRICS["path"], (known["path"], displacement, tortuosity, flips), strict=True))
 
     def go_on(self, seen: Seen) -> None:
         if seen.written:

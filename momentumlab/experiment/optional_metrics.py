@@ -1,6 +1,6 @@
-"""Which optional metrics an experiment can have: what of `record` and `train.target` says nothing there, and why."""
+"""The optional metrics: their columns, and what of `record` and `train.target` an experiment cannot have, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from momentumlab.experiment.ranges import Keys
@@ -9,6 +9,14 @@ from momentumlab.experiment.schema_optimizer import Optimizer
 if TYPE_CHECKING:
     from momentumlab.experiment.schema import Experiment
 
+OPTIONAL_METRICS: Mapping[str, tuple[str, ...]] = {
+    "forces": ("inertia", "push", "reinforced", "cancelled"),
+    "path": ("path", "displacement", "tortuosity", "sign_flips"),
+    "energy": ("kinetic", "energy", "friction", "turning", "bend"),
+    "sharpness": ("sharpness", "stability"),
+    "noise_scale": ("noise_scale",),
+}
+"""By their key in `record`, the columns of each in the order of metrics.csv."""
 _OPTIONS = ("weight_decay", "clip", "restart", "dampening", "momentum_correction")
 _PUSHED = ("sgd", "momentum", "nesterov")
 _CONSERVING = ("sgd", "momentum")
