@@ -220,7 +220,7 @@ def _taken(metrics: Columns) -> str:
     names = (
         ["losses"] * ("loss" in metrics) + ["gradients"] + ["evaluations"] * any(map(metrics.__contains__, EVALUATIONS))
     )
-    names += ["optional metrics"] * any(columns[0] in metrics for columns in OPTIONAL_METRICS.values())
+    names += ["optional columns"] * any(columns[0] in metrics for columns in OPTIONAL_METRICS.values())
     return f"taken as they were recorded: {', '.join(names)} and the start of each run"
 
 

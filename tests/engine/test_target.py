@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 
 import momentumlab
+from momentumlab.audit.result import examine_result
 from momentumlab.engine import ahead
 from momentumlab.engine.loop import train
+from momentumlab.engine.outcome import Outcome
 from momentumlab.engine.plan import groups
 from momentumlab.experiment import expand, load
+from momentumlab.results.checkpoint import read_checkpoint, write_checkpoint
 from momentumlab.results.naming import identity
+from momentumlab.results.outcomes import Outcomes
+from momentumlab.summary import run_lines, sweep_table
+from tests.audit.altered import repaired
 from tests.engine.recording import Recording, train_quietly
 
 LINE = {"data": {"kind": "line", "samples": 20}, "model": {"kind": "linear"}, "train": {"epochs": 60}}
@@ -89,10 +95,6 @@ def test_a_stack_that_runs_ahead_notes_the_same_steps():
 
 
 def test_it_is_kept_in_the_checkpoint_of_a_result(tmp_path):
-    from momentumlab.engine.outcome import Outcome
-    from momentumlab.results.checkpoint import read_checkpoint, write_checkpoint
-    from momentumlab.results.outcomes import Outcomes
-
     grid = expand(load(aiming(BOWL, 1e-3)), gamma=[0, 0.5, 0.9])
     noted = Outcomes(grid)
     noted.note({1: Outcome("finished", "", 60, 1.0, 0.0, 0.0, 2.0**24 + 1)})
@@ -100,3 +102,25 @@ def test_it_is_kept_in_the_checkpoint_of_a_result(tmp_path):
     again = Outcomes(grid)
     again.restore(read_checkpoint(tmp_path / "checkpoint"))
     assert [line.rpartition(",")[2] for line in "".join(again.table()).splitlines()[1:]] == ["nan", "16777217", "nan"]
+
+
+@pytest.mark.parametrize(("every", "found"), [(1, True), (7, False)])
+def test_the_audit_knows_the_step_where_every_row_was_recorded(every, found, tmp_path):
+    folder = momentumlab.run(aiming(BOWL, 1.0, every=every), runs=tmp_path).folder
+    assert examine_result(folder).defects == []
+    table = folder / "runs.csv"
+    head, row = table.read_text(encoding="utf-8").splitlines()
+    before, _, step = row.rpartition(",")
+    table.write_text(f"{head}\n{before},{int(step) - 1}\n", encoding="utf-8")
+    repaired(folder)
+    defects = examine_result(folder).defects
+    assert any(f"steps_to_target is {int(step) - 1}" in defect for defect in defects) == found
+
+
+def test_the_table_of_a_sweep_and_the_lines_of_a_run_say_it(tmp_path):
+    result = momentumlab.sweep(aiming(BOWL, 1.0), gamma=[0, 0.9], eta=[1e-9, 0.03], runs=tmp_path)
+    table = sweep_table(result)
+    place = table.header.index("steps to target")
+    said = [row[place] for row in table.rows]
+    assert said == ["—" if np.isnan(step) else str(int(step)) for step in result.runs["steps_to_target"]]
+    assert run_lines(momentumlab.run(aiming(BOWL, 1e-99), runs=tmp_path))[-1] == "target:  loss 1e-99 not reached"
