@@ -7,6 +7,7 @@ import momentumlab
 from momentumlab.engine.plan import groups
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import expand, load, single
+from momentumlab.experiment.optional_metrics import OPTIONAL_METRICS
 from momentumlab.problems.build import build
 from momentumlab.problems.curvature import eigendirections
 from momentumlab.results.naming import identity
@@ -402,3 +403,16 @@ def test_forces_have_no_loss_to_look_at():
         with pytest.raises(ConfigError, match="forces have none"):
             load(pushes | more)
     assert rows_of(pushes | {"train": {"steps": 3}}, forces=True)["cancelled"][1] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind"),
+    [
+        ({}, "Ahead"),
+        *(({name: 5 if name in ("sharpness", "noise_scale") else True}, "RuleStack") for name in OPTIONAL_METRICS),
+    ],
+)
+def test_on_an_accelerator_only_stacks_that_nobody_watches_run_ahead(asked, kind, monkeypatch):
+    monkeypatch.setattr("momentumlab.engine.plan.on_accelerator", lambda arrays: True)
+    (group,) = groups(single(load({**PROBLEMS["net"], "record": asked})))
+    assert type(group.stack(group.cells)).__name__ == kind
