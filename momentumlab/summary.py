@@ -63,7 +63,8 @@ def run_lines(result: Result) -> list[str]:
     lines = _loss_lines(result)
     ending = _ending(result, 0)
     learned = _learned(result)
-    return lines + ([""] if lines else []) + learned + ([ending] if ending else [])
+    told = learned + _reached(result) + ([ending] if ending else [])
+    return lines + ([""] if lines else []) + told
 
 
 def sweep_table(result: Result, most: int | None = None) -> Table:
@@ -80,13 +81,16 @@ def sweep_table(result: Result, most: int | None = None) -> Table:
     header = [SYMBOLS.get(name, name) for name in varied]
     header += [f"loss@{step + 1}" for step in checkpoints]
     shown = evaluated if checkpoints or "loss" not in metrics else ["loss_last", *evaluated]
-    header += [name.replace("_", " ") for name in shown] + names + ["note"]
+    counted = [name for name in ("steps_to_target",) if name in runs]
+    header += [name.replace("_", " ") for name in shown] + names + [name.replace("_", " ") for name in counted]
+    header += ["note"]
     losses = [_loss_at(result, metrics, step) for step in checkpoints]
     columns = [*losses, *(runs[name] for name in shown), *_final_parameters(result, metrics, len(names))]
     best = best_run(result)
 
     def words(index: int) -> tuple[str, ...]:
         row = [setting(runs[name][index]) for name in varied] + [number(values[index]) for values in columns]
+        row += [setting(runs[name][index]) for name in counted]
         is_best = runs["run"][index] == best
         return (*row, _ending(result, index) or ("best" if is_best else _swung(result, index)))
 
@@ -297,6 +301,13 @@ def _learned(result: Result) -> list[str]:
         return lines
     evaluated = [name for name in runs if name.startswith(("train_", "test_"))]
     return [f"{safe(name.replace('_', ' '))}: {number(float(runs[name][0]))}" for name in evaluated]
+
+
+def _reached(result: Result) -> list[str]:
+    if "steps_to_target" not in result.runs:
+        return []
+    target, step = result.experiment["train"]["target"], float(result.runs["steps_to_target"][0])
+    return [f"target:  loss {setting(target)} " + ("not reached" if np.isnan(step) else f"reached at step {step:.0f}")]
 
 
 def _truth(result: Result) -> dict[str, float]:

@@ -13,6 +13,7 @@ from momentumlab.audit.report import plain
 from momentumlab.audit.tables import EVALUATIONS, Final, ended_at, labels, outcomes
 from momentumlab.errors import ConfigError, DataError, MomentumLabError, ResultError
 from momentumlab.experiment import Cell, Grid, expand, load, single
+from momentumlab.experiment.optional_metrics import OPTIONAL_METRICS
 from momentumlab.experiment.schema_optimizer import FileOptimizer, Optimizer, RuleOptimizer
 from momentumlab.optimizers.code import RuleError, allowed
 from momentumlab.optimizers.updates import setting, shape_of, update_of
@@ -219,6 +220,7 @@ def _taken(metrics: Columns) -> str:
     names = (
         ["losses"] * ("loss" in metrics) + ["gradients"] + ["evaluations"] * any(map(metrics.__contains__, EVALUATIONS))
     )
+    names += ["optional columns"] * any(columns[0] in metrics for columns in OPTIONAL_METRICS.values())
     return f"taken as they were recorded: {', '.join(names)} and the start of each run"
 
 

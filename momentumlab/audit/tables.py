@@ -14,7 +14,7 @@ from momentumlab.errors import ResultError
 from momentumlab.experiment import Grid
 from momentumlab.foreign import array_size, opened
 from momentumlab.results.outcomes import Outcomes
-from momentumlab.results.reader import Result
+from momentumlab.results.reader import Columns, Result
 from momentumlab.results.table import read_table
 from momentumlab.text import safe
 
@@ -114,6 +114,9 @@ def _ends(runs: Sequence[Pairs], result: Result) -> dict[str, Numbers]:
         best, said = np.fmin.reduceat(metrics["loss"][rows], starts), _numbers(result.runs["loss_best"][places])
         every = np.array([len(run.rows) for run in runs]) > metrics["step"][last]
         expected["loss_best"] = np.where(~every & (said <= best), said, best)  # the best may not have been recorded
+        if "steps_to_target" in result.runs:
+            first, said = _first_at_target(runs, metrics), _numbers(result.runs["steps_to_target"][places])
+            expected["steps_to_target"] = np.where(~every & ((said <= first) | np.isnan(first)), said, first)
     for name in EVALUATIONS:
         if name in metrics and name in result.runs:
             values, said = metrics[name][rows], _numbers(result.runs[name][places])
@@ -121,6 +124,18 @@ def _ends(runs: Sequence[Pairs], result: Result) -> dict[str, Numbers]:
             none = (known < 0) | np.isnan(said) & np.isnan(metrics[name][last])  # beyond all bounds it may be nan
             expected[name] = np.where(none, np.nan, values[known])
     return expected
+
+
+def _first_at_target(runs: Sequence[Pairs], metrics: Columns) -> Numbers:
+    """(run,): the step of each run's first row whose loss is at or below its target; nan where there is none."""
+    first = np.full(len(runs), np.nan)
+    for number, run in enumerate(runs):
+        target, dtype = run.cell.experiment.train.target, np.dtype(run.cell.experiment.train.dtype).type
+        if target is not None:
+            with np.errstate(over="ignore"):
+                reached = run.rows[metrics["loss"][run.rows].astype(dtype) <= dtype(target)]
+            first[number] = metrics["step"][reached[0]] if len(reached) else np.nan
+    return first
 
 
 def _statuses(result: Result, runs: Sequence[Pairs], finite: Mask) -> list[str]:

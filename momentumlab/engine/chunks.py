@@ -54,7 +54,8 @@ def train_chunk(
     try:
         with _threads_and_denormals(group.experiment):
             keeper = _Attentive(recorder, stop)
-            train(group.stack(cells), group.problem, group.plan, keeper, tick, outcomes, saved)
+            stack, watch = group.stack(cells), group.watch(cells)
+            train(stack, group.problem, group.plan, keeper, tick, outcomes, saved, watch)
     except (MomentumLabError, KeyboardInterrupt):
         recorder.stop_chunk(outcomes)
         raise
@@ -82,7 +83,8 @@ def train_alone(group: Group, cell: Cell, recorder: Recorder, stop: Stop) -> dic
     rows = _Held(stop)
     try:
         with _threads_and_denormals(group.experiment):
-            train(group.stack([cell]), group.problem, group.plan, rows, lambda updates: None, outcomes)
+            stack, watch = group.stack([cell]), group.watch([cell])
+            train(stack, group.problem, group.plan, rows, lambda updates: None, outcomes, watch=watch)
     except (MomentumLabError, KeyboardInterrupt):
         raise
     except Exception as error:

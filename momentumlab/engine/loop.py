@@ -13,6 +13,7 @@ from momentumlab.engine.measure import Columns
 from momentumlab.engine.outcome import Outcome, packed, unpacked
 from momentumlab.engine.rows import Rows
 from momentumlab.engine.stack import Look, Stack
+from momentumlab.engine.watch import NO_WATCH, Watch
 from momentumlab.problems.problem import Problem
 from momentumlab.results.checkpoint import State
 
@@ -37,10 +38,19 @@ class Plan:
     every: int  # a row every so many steps; the first and the last row of each run always
     evaluate_at: frozenset[int]  # the recorded steps at which all data is evaluated
     vectors: bool  # whether θ, ∇J and v are written
+    target: float | None = None  # a loss: the step that first reaches it is noted
 
     def records(self, step: int) -> bool:
         """Whether the state after `step` updates is a row of every run."""
         return step % self.every == 0 or step == self.steps
+
+    def probes(self, step: int, apart: int) -> bool:
+        """Whether what is looked at every `apart` steps, and at the end, is looked at in the row of `step`.
+
+        Where one of these steps has no row of its own, the next row takes it.
+        """
+        row_before = (step - 1) // self.every * self.every
+        return step == self.steps or step // apart > row_before // apart
 
 
 class Keeper(Protocol):
@@ -68,31 +78,35 @@ def train(
     tick: Callable[[int], None],
     outcomes: dict[int, Outcome],
     saved: State | None = None,
+    watch: Watch = NO_WATCH,
 ) -> None:
     """Train every run of the stack and write into `outcomes`, by run number, what became of each.
 
     Whatever ends the training early (a signal, an error) finds there how far the others had come. A run that diverges
     writes that row as its last and leaves the stack; the others do not notice. `tick` is told how many updates were
     made, counted over the runs. From a `saved` state, one that the keeper was given, the same numbers come as if
-    nothing had happened.
+    nothing had happened. `watch` measures what was asked for beside the usual columns.
     """
-    ledger = _Ledger(stack.runs, outcomes)
-    first = 0 if saved is None else _go_on(stack, ledger, saved, tick)
+    ledger = _Ledger(stack.runs, outcomes, plan.target)
+    first = 0 if saved is None else _go_on(stack, ledger, watch, saved, tick)
     rows = Rows(stack, problem, plan.vectors, keeper.record)
     with ledger, np.errstate(all="ignore"), rows:  # an overflow is an outcome, which `judge` sees, and not a warning
         for step in range(first, plan.steps + 1):
             if keeper.due and (state := stack.state(step)) is not None:
                 rows.flush()
-                keeper.save({"step": np.array(step), **state, **ledger.state(), **packed(outcomes)})
+                state |= {"step": np.array(step), **ledger.state(), **watch.state(), **packed(outcomes)}
+                keeper.save(state)
             look = stack.look(step)
             diverged, over = ledger.judge(look, stack.arrays, step), step == plan.steps
             evaluation = _evaluation(problem, look, stack.arrays) if step in plan.evaluate_at else {}
-            if plan.records(step):
-                rows.add(look, step, evaluation)
-            elif len(diverged):
-                rows.add_some(diverged, look, step, evaluation)
+            written, some = plan.records(step), len(diverged) > 0
+            watched = watch.see(look, step, stack.arrays, written=written, some=some) if watch.meters else {}
+            if written:
+                rows.add(look, step, evaluation, watched)
+            elif some:
+                rows.add_some(diverged, look, step, evaluation | watched)
             ledger.note(evaluation)
-            if over or len(diverged):
+            if over or some:
                 healthy = np.ones(len(stack.runs), np.bool_)
                 healthy[diverged] = False
                 ledger.close(~healthy | over, healthy, look, stack.arrays)
@@ -100,16 +114,18 @@ def train(
                     break
                 rows.flush()
                 stack.keep(np.flatnonzero(healthy))
+                watch.keep(np.flatnonzero(healthy))
             stack.advance()
             tick(len(stack.runs))
 
 
-def _go_on(stack: Stack, ledger: "_Ledger", saved: State, tick: Callable[[int], None]) -> int:
+def _go_on(stack: Stack, ledger: "_Ledger", watch: Watch, saved: State, tick: Callable[[int], None]) -> int:
     """Bring a stack at its start, and what is known of it, to a saved state; gives the step that comes next."""
     step = int(saved["step"])
     stack.keep(np.flatnonzero(np.isin(stack.runs, saved["runs"])))
     stack.restore(step, saved)
     ledger.restore(step, saved)
+    watch.restore(saved)
     tick(step * len(stack.runs))
     return step
 
@@ -121,11 +137,13 @@ def _evaluation(problem: Problem, look: Look, arrays: Arrays) -> Columns:
 class _Ledger:
     """The runs of a stack and what is known of them so far; the rows that are still trained stand first to last."""
 
-    def __init__(self, runs: npt.NDArray[np.int64], outcomes: dict[int, Outcome]) -> None:
+    def __init__(self, runs: npt.NDArray[np.int64], outcomes: dict[int, Outcome], target: float | None) -> None:
         self.outcomes = outcomes
+        self._target = target
         self._runs = runs
         self._step = 0
         self._losses: dict[str, npt.NDArray[Any]] = {}  # first, last and best of each run, where there is a landscape
+        self._reached = np.full(len(runs), np.nan)  # the step at which each run first had the target
         self._lowest_bound = np.float64(-np.inf)  # of the runs still trained
         self._evaluation: Columns = {}  # the last values of each run
 
@@ -139,12 +157,15 @@ class _Ledger:
     def state(self) -> State:
         """What is known of the runs that are still trained."""
         known = {"runs": self._runs, **{f"loss_{name}": losses for name, losses in self._losses.items()}}
+        if self._target is not None:
+            known["reached"] = self._reached
         return known | {f"evaluation_{name}": values for name, values in self._evaluation.items()}
 
     def restore(self, step: int, state: State) -> None:
         """Go on from a state; those who had come to their end by then are outcomes."""
         self._step, self._runs = step, state["runs"]
         self._losses, self._evaluation = _named("loss_", state), _named("evaluation_", state)
+        self._reached = state.get("reached", self._reached[: len(self._runs)])
         if self._losses:
             self._lowest_bound = self._losses["bound"].min()
         self.outcomes |= unpacked(state)
@@ -161,6 +182,8 @@ class _Ledger:
         losses = self._losses
         losses["last"] = loss
         np.fmin(losses["best"], loss, out=losses["best"])
+        if self._target is not None:
+            self._reached[np.isnan(self._reached) & (loss <= loss.dtype.type(self._target))] = step
         # Mostly two numbers tell it of the whole stack. Nan is within no bound.
         if np.maximum.reduce(loss) <= self._lowest_bound and look.measured is None and arrays.all_finite(look.theta):
             return _NOBODY
@@ -178,7 +201,7 @@ class _Ledger:
                 theta = arrays.numpy(arrays.rows(look.theta, np.flatnonzero(which)))  # theirs alone: it is kept
                 self._write(status, reason, which, np.ascontiguousarray(theta))
         stays = ~ends
-        self._runs = self._runs[stays]
+        self._runs, self._reached = self._runs[stays], self._reached[stays]
         self._losses = {name: losses[stays] for name, losses in self._losses.items()}
         if self._losses and stays.any():
             self._lowest_bound = self._losses["bound"].min()
@@ -198,6 +221,7 @@ class _Ledger:
             reasons,
             repeat(self._step),
             *losses,
+            self._reached[which].tolist(),
             evaluated or [{} for _ in runs],
             repeat(None) if theta is None else theta,
         )

@@ -12,6 +12,7 @@ from momentumlab.memory import free_memory, refuse_beyond_memory
 from momentumlab.problems.problem import Problem
 
 _OF_THETA = 10  # θ, v, ∇J, and what an update and its start hold besides
+_OF_THETA_WATCHED = 12  # what optional metrics keep of the step before, and their vectors in float64
 _OF_A_LAYER = 4  # what comes out of it for each sample of a batch, and its slope, in training and in evaluation
 _TRIFLE = 2**24  # bytes that are taken without asking the system, which reads a dozen files to answer
 _OF_THE_RESULT = 2  # every run's last θ: as it came, and in parameters.npz
@@ -23,7 +24,7 @@ def refuse_too_large(experiment: Experiment, problem: Problem, runs: int) -> Non
     number = np.dtype(problem.arrays.dtype).itemsize
     together = min(runs, 1 if experiment.optimizer.backend == "torch" else problem.stack_limit)
     kept = _OF_THE_RESULT * size * number
-    stack = together * number * _numbers(size, *_layers(problem))
+    stack = together * number * _numbers(experiment, size, *_layers(problem))
     if stack + runs * kept < _TRIFLE:
         return
     if stack + kept > free_memory():
@@ -41,9 +42,14 @@ def _layers(problem: Problem) -> tuple[tuple[int, ...], int]:
     return getattr(problem, "sizes", ()), getattr(problem, "batch_size", 0)
 
 
-def _numbers(size: int, widths: tuple[int, ...], samples: int) -> int:
+def _numbers(experiment: Experiment, size: int, widths: tuple[int, ...], samples: int) -> int:
     """How many numbers one run of a stack holds."""
-    return _OF_THETA * size + _OF_A_LAYER * samples * sum(widths)
+    return _of_theta(experiment) * size + _OF_A_LAYER * samples * sum(widths)
+
+
+def _of_theta(experiment: Experiment) -> int:
+    record = experiment.record
+    return _OF_THETA + _OF_THETA_WATCHED * bool(record.forces or record.path or record.energy)
 
 
 def _smaller(experiment: Experiment, problem: Problem, number: int) -> str:
@@ -54,7 +60,7 @@ def _smaller(experiment: Experiment, problem: Problem, number: int) -> str:
     def bytes_of(widest: int) -> int:
         narrowed = (widths[0], *(min(width, widest) for width in hidden), widths[-1])
         size = sum(outputs * (inputs + 1) for inputs, outputs in pairwise(narrowed))
-        return number * (_numbers(size, narrowed, samples) + _OF_THE_RESULT * size)
+        return number * (_numbers(experiment, size, narrowed, samples) + _OF_THE_RESULT * size)
 
     free = free_memory()
     if hidden and bytes_of(1) <= free:
@@ -65,5 +71,5 @@ def _smaller(experiment: Experiment, problem: Problem, number: int) -> str:
         return f"hidden layers of a width of at most {low:,}"
     if widths:
         return f"fewer features, or a smaller train.batch_size than {samples:,}"
-    dimension = int(free / number / (_OF_THETA + _OF_THE_RESULT))
+    dimension = int(free / number / (_of_theta(experiment) + _OF_THE_RESULT))
     return f"an objective of at most {dimension:,} dimensions"

@@ -20,6 +20,7 @@ class Outcome:
     loss_first: float = float("nan")
     loss_last: float = float("nan")
     loss_best: float = float("nan")
+    steps_to_target: float = float("nan")  # the step that first reached `train.target`
     evaluation: dict[str, float] = field(default_factory=dict)  # the last values
     theta: npt.NDArray[Any] | None = None  # (parameter,), after the last update
 

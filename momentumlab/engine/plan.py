@@ -3,16 +3,19 @@
 All of it is a function of the experiment and its grid alone, so the same command gives the same bytes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 from momentumlab.arrays import on_accelerator
 from momentumlab.engine.loop import Plan
 from momentumlab.engine.memory import refuse_too_large
 from momentumlab.engine.stack import RuleStack, Stack
+from momentumlab.engine.watch import Energy, Forces, Meter, Path, Watch
 from momentumlab.errors import ConfigError
 from momentumlab.experiment import Cell, Experiment, Grid, around, examples
+from momentumlab.experiment.optional_metrics import OPTIONAL_METRICS
 from momentumlab.experiment.schema_schedules import ETA, GAMMA, out_of_range
 from momentumlab.experiment.section import LONGEST
 from momentumlab.optimizers.updates import setting, shape_of, try_on, update_of
@@ -52,7 +55,7 @@ class Group:
         if self.experiment.optimizer.backend == "scratch":
             update = update_of(self.experiment.optimizer)
             stack = RuleStack(self.problem, cells, update, self.plan.steps)
-            if not on_accelerator(stack.arrays):
+            if not on_accelerator(stack.arrays) or _watched(self.experiment):
                 return stack
             from momentumlab.engine.ahead import Ahead  # loads torch
 
@@ -60,6 +63,34 @@ class Group:
         from momentumlab.engine.torch_run import TorchRun  # loads torch.optim, which no scratch run needs
 
         return TorchRun(self.problem, cells[0], self.plan.steps)
+
+    def watch(self, cells: Sequence[Cell]) -> Watch:
+        """The optional metrics of a stack of these cells at their start."""
+        record, optimizer = self.experiment.record, self.experiment.optimizer
+        meters: list[Meter] = []
+        if record.forces:
+            from momentumlab.problems.curvature import eigendirections
+
+            outside = optimizer.backend == "torch" or getattr(optimizer, "form", None) == "torch"
+            meters.append(Forces(eigendirections(self.problem), outside))
+        if record.path:
+            meters.append(Path())
+        if record.energy:
+            meters.append(Energy())
+        return Watch([*meters, *self._probes(cells)])
+
+    def _probes(self, cells: Sequence[Cell]) -> Iterator[Meter]:
+        from momentumlab.engine.probes import NoiseScale, Probe, Sharpness
+
+        record, plan, problem = self.experiment.record, self.plan, self.problem
+        if record.sharpness:
+            sharpness = Sharpness(problem, [cell.experiment.optimizer for cell in cells], plan.steps)
+            yield Probe(OPTIONAL_METRICS["sharpness"], partial(plan.probes, apart=record.sharpness), sharpness)
+        if record.noise_scale:
+            model: Any = problem
+            yield Probe(
+                OPTIONAL_METRICS["noise_scale"], partial(plan.probes, apart=record.noise_scale), NoiseScale(model)
+            )
 
 
 def groups(grid: Grid) -> list[Group]:
@@ -81,6 +112,11 @@ def groups(grid: Grid) -> list[Group]:
         Group(problem, cells, _plan(cells[0].experiment, problem, stride))
         for cells, problem, stride in zip(gathered, problems, every, strict=True)
     ]
+
+
+def _watched(experiment: Experiment) -> list[str]:
+    """The names of the optional metrics that an experiment asks for."""
+    return [name for name in OPTIONAL_METRICS if getattr(experiment.record, name)]
 
 
 def _check_length(experiment: Experiment, problem: Problem) -> None:
@@ -201,8 +237,10 @@ def _plan(experiment: Experiment, problem: Problem, every: int) -> Plan:
             f"record.vectors: true writes θ, ∇J and v for up to {MOST_VECTORS[True]} parameters, and this model has "
             f"{size}. Use auto, which leaves them out here."
         )
+    if experiment.record.noise_scale and problem.steps_per_epoch == 1:
+        raise ConfigError("record.noise_scale: compares minibatches with all samples, and here a batch has them all")
     evaluate_at = _evaluate_at(experiment, problem, steps, every)
-    return Plan(steps, every, evaluate_at, vectors=size <= MOST_VECTORS[wanted])
+    return Plan(steps, every, evaluate_at, vectors=size <= MOST_VECTORS[wanted], target=experiment.train.target)
 
 
 def _evaluate_at(experiment: Experiment, problem: Problem, steps: int, every: int) -> frozenset[int]:
@@ -237,7 +275,9 @@ def header(groups: Sequence[Group]) -> list[str]:
     columns += ["gradient_norm", "velocity_norm", "cosine"]
     if any(problem.minima for problem in problems):
         columns.append("distance")
-    columns += ["gamma", "eta", *evaluations(groups)]
+    watched = {name for group in groups for name in _watched(group.experiment)}
+    columns += ["gamma", "eta", *(name for key, names in OPTIONAL_METRICS.items() if key in watched for name in names)]
+    columns += evaluations(groups)
     for vector in ("theta", "gradient", "velocity"):
         columns += [f"{vector}_{index}" for index in range(width)]
     return columns

@@ -42,16 +42,16 @@ class Rows:
     def __exit__(self, *_: object) -> None:
         self.flush()
 
-    def add(self, look: Look, step: int, evaluation: Columns) -> None:
-        """A row for every run of the stack."""
+    def add(self, look: Look, step: int, evaluation: Columns, watched: Columns) -> None:
+        """A row for every run of the stack; `watched` has the same columns at every step."""
         steps, vectors = (0, 0) if evaluation or look.measured else self._keeps(look)
         if steps < _FEW:
             self.flush()
-            self._record(self._of_step(look, step) | evaluation)
+            self._record(self._of_step(look, step) | watched | evaluation)
             return
         if self._kept is None or len(self._kept.runs) != len(self._stack.runs):
             self._kept = _Kept(self._stack, look, steps, vectors)
-        self._kept.add(look, step)
+        self._kept.add(look, step, watched)
         if self._kept.full:
             self.flush()
 
@@ -64,7 +64,7 @@ class Rows:
     def flush(self) -> None:
         """Hand on what waits; before the stack changes its runs."""
         if self._kept is not None and self._kept.steps:
-            columns = self._columns(*self._kept.all())
+            columns = self._columns(*self._kept.all()) | self._kept.watched()
             self._kept.steps = []  # before they are recorded: a signal may come in the midst of that
             self._record(columns)
 
@@ -107,17 +107,18 @@ class _Kept:
         self._vectors = [self._arrays.array(np.empty((steps * count, width))) for _ in range(vectors)]
         self._norms = None if vectors else Norms(stack.arrays.dtype)
         self._gamma, self._eta = np.empty((2, steps * count))
+        self._watched: list[Columns] = []
 
     @property
     def full(self) -> bool:
         """Whether there is no place for another step, or the first has waited for long enough."""
         return len(self.steps) == self._most or time.monotonic() - self._since > _SECONDS
 
-    def add(self, look: Look, step: int) -> None:
+    def add(self, look: Look, step: int, watched: Columns) -> None:
         count, numpy = len(self.runs), self._stack_arrays.numpy
         rows = slice(len(self.steps) * count, (len(self.steps) + 1) * count)
         if not self.steps:
-            self._since = time.monotonic()
+            self._since, self._watched = time.monotonic(), []
             if self._norms is not None:
                 self._norms.begin_anew()
         if self._loss is not None:
@@ -129,6 +130,7 @@ class _Kept:
             for kept, now in zip(self._vectors, vectors, strict=False):  # θ last, which may not be kept
                 kept[rows] = numpy(now)
         self._gamma[rows], self._eta[rows] = look.gamma, look.eta
+        self._watched.append(watched)
         self.steps.append(step)  # last: a signal may come in the midst of this
 
     def all(self) -> tuple[Look, Numbers, Numbers, Arrays]:
@@ -150,3 +152,8 @@ class _Kept:
             measured,
         )
         return look, np.tile(self.runs, steps), np.repeat(self.steps, count), self._arrays
+
+    def watched(self) -> Columns:
+        """What was measured at each of the steps already."""
+        steps = self._watched[: len(self.steps)]
+        return {name: np.concatenate([columns[name] for columns in steps]) for name in steps[0]}

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+from momentumlab.experiment.optional_metrics import optional_metrics_apply
 from momentumlab.experiment.ranges import Keys, Range
 from momentumlab.experiment.schema_data import Data, training_samples
 from momentumlab.experiment.schema_objectives import Objective
@@ -32,10 +33,10 @@ MODELS = {"mse": "linear or mlp", "cross_entropy": "softmax or mlp"}
 
 def disagreements(experiment: "Experiment") -> list[Disagreement]:
     """(keys, whole sentence) for everything in which two sections contradict each other."""
-    rounded = list(_rounded_out_of_range(experiment))
+    others = [*_rounded_out_of_range(experiment), *optional_metrics_apply(experiment)]
     if experiment.objective is not None:
-        return [*_one_problem(experiment), *_of_objective(experiment, experiment.objective), *rounded]
-    return [*_one_problem(experiment), *_of_model(experiment), *rounded]
+        return [*_one_problem(experiment), *_of_objective(experiment, experiment.objective), *others]
+    return [*_one_problem(experiment), *_of_model(experiment), *others]
 
 
 def resolved_loss(experiment: "Experiment") -> _Loss | None:

@@ -42,6 +42,7 @@ def _only_false(value: bool) -> bool:
 
 
 _Never = Annotated[bool, AfterValidator(_only_false), WithJsonSchema({"const": False})]
+_Switch = Annotated[bool | None, AfterValidator(lambda value: value or None)]  # off is as if it were left out
 _Layer = Annotated[int, Range(1, 65536)]
 
 
@@ -102,6 +103,9 @@ class Train(Section):
         default="cpu", description="Where models are trained: cpu, cuda or cuda:N."
     )
     threads: Annotated[int, Range(1, 1024)] = Field(default=1, description="Threads that torch may use.")
+    target: float | None = Field(
+        default=None, description="A loss; runs.csv says in steps_to_target at which step it was first reached."
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -125,6 +129,19 @@ class Record(Section):
     vectors: Annotated[bool | Literal["auto"], Says("must be auto, true or false")] = Field(
         default="auto",
         description="Record θ, gradient and velocity themselves; auto does so at 4 parameters or fewer.",
+    )
+    forces: _Switch = Field(
+        default=None, description="Record inertia and push, and which shares of the push it reinforces and cancels."
+    )
+    path: _Switch = Field(
+        default=None, description="Record the length of the path, the displacement, and how often v changes its sign."
+    )
+    energy: _Switch = Field(default=None, description="Record the energy J + (γ/2η)·‖v‖² and where it went.")
+    sharpness: Count | None = Field(
+        default=None, description="Record λ_max of the Hessian against the rule's limit every n-th step (dear)."
+    )
+    noise_scale: Count | None = Field(
+        default=None, description="Record the gradient noise scale of minibatches every n-th step."
     )
 
 

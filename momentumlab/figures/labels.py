@@ -23,6 +23,22 @@ _METRICS = {
     "distance": "distance to the nearest minimum ‖θₖ − θ*‖",
     "gamma": "momentum coefficient γ",
     "eta": "learning rate η",
+    "inertia": "inertia ‖γ·vₖ‖",
+    "push": "push ‖η·∇J(θₖ)‖",
+    "reinforced": "share of the push along the inertia",
+    "cancelled": "share of the push against the inertia",
+    "path": "length of the path Σ‖θₖ₊₁ − θₖ‖",
+    "displacement": "displacement ‖θₖ − θ₀‖",
+    "tortuosity": "tortuosity (path / displacement)",
+    "sign_flips": "share of the coordinates of v that change sign",
+    "kinetic": "kinetic energy (γ/2η)·‖vₖ‖²",
+    "energy": "energy E = J(θₖ) + (γ/2η)·‖vₖ‖²",
+    "friction": "energy lost by friction ((1−γ)/η)·‖v‖²",
+    "turning": "energy lost by turning (γ/2η)·‖Δv‖²",
+    "bend": "energy given by the bend of the landscape",
+    "sharpness": "sharpness λ_max of ∇²J(θₖ)",
+    "stability": "sharpness over the rule's limit (1: the edge)",
+    "noise_scale": "gradient noise scale tr Σ/‖∇J‖² (samples)",
     "train_loss": "loss over all training data",
     "train_accuracy": "training accuracy (share right)",
     "test_loss": "loss over the test data",
@@ -38,11 +54,22 @@ _SHORT = {
     "gradient_norm": "‖∇J‖",
     "velocity_norm": "‖v‖",
     "distance": "distance",
+    "inertia": "‖γv‖",
+    "push": "‖η∇J‖",
+    "path": "path",
+    "displacement": "displacement",
+    "tortuosity": "tortuosity",
+    "sign_flips": "sign flips",
+    "energy": "energy",
+    "sharpness": "λ_max",
+    "stability": "λ_max over limit",
+    "noise_scale": "noise scale",
     "train_loss": "training loss",
     "train_accuracy": "training accuracy",
     "test_loss": "test loss",
     "test_accuracy": "test accuracy",
 }
+_SIGNED = {"cosine", "gamma", "eta", "reinforced", "cancelled", "sign_flips", "bend", "noise_scale"}
 _RULES = {
     "sgd": "SGD",
     "momentum": "momentum",
@@ -92,7 +119,7 @@ def has_a_best(metric: str) -> bool:
 def signed(metric: str) -> bool:
     """Whether a metric is never drawn on a logarithmic axis: it has a sign, or its range is [0, 1]."""
     vector = re.fullmatch(r"(theta|gradient|velocity)_\d+", metric)
-    return bool(vector) or metric.endswith("accuracy") or metric in {"cosine", "gamma", "eta"}
+    return bool(vector) or metric.endswith("accuracy") or metric in _SIGNED
 
 
 def subscript(number: int) -> str:

@@ -21,9 +21,9 @@ Numbers = npt.NDArray[np.float64]
 Columns = Mapping[str, npt.NDArray[Any]]
 
 _OWN = {"run", "gamma", "eta", "seed", "status", "reason", "steps", "loss_first", "loss_last", "loss_best"}
-_EVALUATED = {"train_loss", "train_accuracy", "test_loss", "test_accuracy"}
+_EVALUATED = {"train_loss", "train_accuracy", "test_loss", "test_accuracy", "steps_to_target"}
 _RENAMED = {"optimizer.kind": "rule", "optimizer.form": "form", "optimizer.backend": "backend"}
-_NOT_THE_TRAINING = {"name", "record", "expect", "sweep", "train.device", "train.threads"}
+_NOT_THE_TRAINING = {"name", "record", "expect", "sweep", "train.device", "train.threads", "train.target"}
 _ORDER = ("rule", "form", "backend", "gamma", "gamma schedule", "eta", "eta schedule")
 _NOT_METRICS = {"run", "step", "epoch"}
 _ENOUGH = 4  # rows in an epoch of which a mean is taken

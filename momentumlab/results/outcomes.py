@@ -7,7 +7,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from momentumlab.experiment import Grid, column
+from momentumlab.experiment import Grid, column, examples
 from momentumlab.results.checkpoint import State
 from momentumlab.results.table import Column, table_text
 
@@ -30,6 +30,8 @@ class Outcomes:
         self._measured = {name: np.full(count, np.nan) for name in (*_LOSSES, *evaluations)}
         self._float32 = np.zeros(count, np.bool_)  # of which dtype the measured numbers are
         self._thetas: list[tuple[list[int], Column]] = []
+        targets = [cell.experiment.train.target for cell in examples(grid.cells)]
+        self._reached = np.full(count if any(target is not None for target in targets) else 0, np.nan)
 
     def note(self, outcomes: Mapping[int, Any]) -> None:
         """Write down the outcomes of these runs, by their number."""
@@ -41,6 +43,8 @@ class Outcomes:
             self._measured[name][runs] = [getattr(end, name) for end in ends]
         for name in self.evaluations:
             self._measured[name][runs] = [end.evaluation.get(name, np.nan) for end in ends]
+        if len(self._reached):
+            self._reached[runs] = [end.steps_to_target for end in ends]
         numbers = ((end.loss_first, *end.evaluation.values()) for end in ends)
         self._float32[runs] = [any(isinstance(number, np.float32) for number in those) for those in numbers]
         whole = {run: end.theta for run, end in outcomes.items() if end.theta is not None}
@@ -53,6 +57,7 @@ class Outcomes:
         for number, (runs, thetas) in enumerate(_joined(self._thetas)):
             state |= {f"theta_runs_{number}": runs, f"theta_{number}": thetas}
         words = np.array(list(self._words))
+        state |= {"reached": self._reached} if len(self._reached) else {}
         return state | {"words": words, **{name: getattr(self, f"_{name}") for name in _COLUMNS}}
 
     def restore(self, state: State) -> None:
@@ -64,6 +69,7 @@ class Outcomes:
         self._measured = {name: state[f"measured_{name}"] for name in self._measured}
         for name in _COLUMNS:
             setattr(self, f"_{name}", state[name])
+        self._reached = state["reached"] if len(self._reached) else self._reached
         numbers = itertools.takewhile(lambda number: f"theta_{number}" in state, itertools.count())
         self._thetas = [(state[f"theta_runs_{number}"].tolist(), state[f"theta_{number}"]) for number in numbers]
 
@@ -98,6 +104,8 @@ class Outcomes:
             else:
                 pairs = zip(values, short, strict=True)
                 columns[name] = [np.float32(value) if is_short else value for value, is_short in pairs]
+        if len(self._reached):
+            columns["steps_to_target"] = self._reached[rows]
         return columns
 
     def write_parameters(self, file: IO[bytes], layouts: Sequence[tuple[Sequence[int], Sequence[Any]]]) -> None:

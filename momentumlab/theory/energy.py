@@ -30,7 +30,17 @@ class Ledger(NamedTuple):
 
 def energy(loss: Any, velocity_norm: Any, gamma: Any, eta: Any) -> Any:
     """E, (…), of J(θ_t) and of the ‖v‖ that led to θ_t, classical form; with torch's buffers v is η·b."""
-    return loss + gamma / (2 * eta) * velocity_norm**2
+    return loss + kinetic(velocity_norm**2, gamma, eta)
+
+
+def kinetic(square: Any, gamma: Any, eta: Any) -> Any:
+    """(γ/2η)·‖v‖², (…), of ‖v‖²; of ‖v_t − v_{t−1}‖² what the turning of v takes."""
+    return gamma / (2 * eta) * square
+
+
+def friction(square: Any, gamma: Any, eta: Any) -> Any:
+    """((1 − γ)/η)·‖v‖², (…), of ‖v‖²: what an update loses that makes this v."""
+    return (1 - gamma) / eta * square
 
 
 def ledger(loss: npt.ArrayLike, velocity: npt.ArrayLike, gamma: float, eta: float) -> Ledger:
@@ -39,11 +49,11 @@ def ledger(loss: npt.ArrayLike, velocity: npt.ArrayLike, gamma: float, eta: floa
     loss: J(θ_t), (step,). velocity: v after update t, (step, parameter), zero in row 0. Both as metrics.csv has them.
     """
     height, speed = np.asarray(loss, np.float64), np.asarray(velocity, np.float64)
-    kinetic = gamma / (2 * eta) * (speed**2).sum(-1)
-    whole = height + kinetic
-    friction = (1 - gamma) / eta * (speed[1:] ** 2).sum(-1)
-    turning = gamma / (2 * eta) * (np.diff(speed, axis=0) ** 2).sum(-1)
-    return Ledger(whole, kinetic, friction, turning, np.diff(whole) + friction + turning)
+    squares = (speed**2).sum(-1)
+    moving, lost = kinetic(squares, gamma, eta), friction(squares[1:], gamma, eta)
+    turned = kinetic((np.diff(speed, axis=0) ** 2).sum(-1), gamma, eta)
+    whole = height + moving
+    return Ledger(whole, moving, lost, turned, np.diff(whole) + lost + turned)
 
 
 def barrier_eta(gamma: Any, smoothness: Any) -> Any:

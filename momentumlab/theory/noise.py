@@ -9,6 +9,7 @@ At equal η the floor grows with 1/(1 − γ); at equal η/(1 − γ) it stays, 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,17 @@ def noise_floor(method: Method, curvature: npt.ArrayLike, variance: float = 1.0)
         correlation=np.where(stable, together / np.sqrt(np.abs(velocity * gradient)), np.nan),
         flips=np.where(stable, np.arccos(np.clip(next_velocity / velocity, -1, 1)) / np.pi, np.nan),
     )
+
+
+def gradient_noise_scale(of_batch: Any, of_all: Any, batch: int, samples: int) -> Any:
+    """tr Σ/‖G‖², (…): the batch size at which the noise of the gradient is as large as the gradient itself.
+
+    of_batch and of_all are ‖∇J‖² of a batch drawn without repetition and of all samples, of which a batch has fewer.
+    Then tr Σ = (‖g_B‖² − ‖g_N‖²)/(1/B − 1/N) is right on average over batches, and so is ‖G‖² = ‖g_N‖² − tr Σ/N. A
+    single batch is a rough guess, which may fall below 0. McCandlish et al. 2018.
+    """
+    noise = (of_batch - of_all) / (1 / batch - 1 / samples)
+    return noise / (of_all - noise / samples)
 
 
 def _lyapunov(matrix: Numbers, source: Numbers) -> Numbers:

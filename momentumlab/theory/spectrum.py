@@ -94,13 +94,32 @@ def least_squares(x: npt.ArrayLike, outputs: int = 1) -> Numbers:
     x: (sample, feature). H = 2·[[mean xxᵀ, mean x], [mean xᵀ, 1]]/outputs once for every output: the mean is over
     samples and outputs, and carries no ½.
     """
-    samples = np.asarray(x, np.float64)
-    inputs = np.column_stack([samples, np.ones(len(samples))])
+    inputs = _with_bias(x)
     # From the singular values: the products would lose half of the digits of the smallest.
     found = np.zeros(inputs.shape[1])
     singular = np.linalg.svd(inputs, compute_uv=False)
-    found[: len(singular)] = 2 * singular**2 / (len(samples) * outputs)
+    found[: len(singular)] = 2 * singular**2 / (len(inputs) * outputs)
     return np.sort(np.tile(found, outputs))
+
+
+def least_squares_directions(x: npt.ArrayLike, outputs: int = 1) -> Numbers:
+    """The eigenvectors of the same Hessian, (parameter, direction), of length 1, each within one output.
+
+    Parameters are the weights output by output, then the biases.
+    """
+    inputs = _with_bias(x)
+    width = inputs.shape[1]
+    _, _, rows = np.linalg.svd(np.linalg.qr(inputs, mode="r"))
+    directions = np.zeros((outputs * width, outputs * width))
+    for output in range(outputs):
+        own = [*range(output * (width - 1), (output + 1) * (width - 1)), outputs * (width - 1) + output]
+        directions[np.ix_(own, own)] = rows.T
+    return directions
+
+
+def _with_bias(x: npt.ArrayLike) -> Numbers:
+    samples = np.asarray(x, np.float64)
+    return np.column_stack([samples, np.ones(len(samples))])
 
 
 def _ends(diagonal: Numbers, beside: Numbers) -> Ends:

@@ -31,4 +31,5 @@ def train_quietly(group, cells, keeper, outcomes=None, saved=None):
         lambda updates: None,
         {} if outcomes is None else outcomes,
         saved,
+        group.watch(cells),
     )

@@ -36,12 +36,15 @@ OPTIMIZERS = {
     "aggmo": [{"kind": "aggmo", "gammas": [0, 0.9, 0.99], "eta": 0.001}],
     "lion": [{"kind": "lion", "gamma": 0.9, "eta": 0.001}],
     "torch": [{"backend": "torch", "kind": "nesterov", "form": "torch", "gamma": DEMON, "eta": COSINE}],
+    "torch momentum": [{"backend": "torch", "form": "torch", "gamma": 0.9, "eta": 0.001}],
     "Adam": [{"backend": "torch", "kind": "Adam", "gamma": 0.9, "eta": 0.01}],
 }
 
 
-def plan_of(problem, optimizer, seeds=(0, 1)):
-    experiment = load({**PROBLEMS[problem], "record": {"every": 1, "vectors": True}})
+def plan_of(problem, optimizer, seeds=(0, 1), target=None, **record):
+    data = PROBLEMS[problem]
+    data = {**data, "train": data["train"] | ({} if target is None else {"target": target})}
+    experiment = load({**data, "record": {"every": 1, "vectors": True} | record})
     return groups(expand(experiment, seed=list(seeds), vary={"optimizer": OPTIMIZERS[optimizer]}))
 
 
@@ -67,7 +70,16 @@ def assert_same_outcomes(found, expected):
     assert set(found) == set(expected)
     for run, outcome in expected.items():
         np.testing.assert_array_equal(found[run].theta, outcome.theta)
-        for name in ("status", "reason", "steps", "loss_first", "loss_last", "loss_best", "evaluation"):
+        for name in (
+            "status",
+            "reason",
+            "steps",
+            "loss_first",
+            "loss_last",
+            "loss_best",
+            "steps_to_target",
+            "evaluation",
+        ):
             np.testing.assert_equal(getattr(found[run], name), getattr(outcome, name), err_msg=name)
 
 
@@ -76,10 +88,27 @@ def assert_same_outcomes(found, expected):
 def test_any_state_leads_to_the_same_end(problem, optimizer, tmp_path):
     if problem == "forces" and optimizer in ("diverging", "restarted"):
         pytest.skip("scripted pushes neither diverge nor follow a slope")
-    for group in plan_of(problem, optimizer):
+    assert_any_state_leads_to_the_same_end(plan_of(problem, optimizer), tmp_path)
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "diverging", "torch momentum"])
+@pytest.mark.parametrize("problem", ["rosenbrock", "line", "net"])
+def test_optional_metrics_and_the_target_go_on_too(problem, optimizer, tmp_path):
+    asked = {"every": 5, "forces": True, "path": True, "energy": True, "sharpness": 30}
+    asked |= {"noise_scale": 9} if problem == "net" else {}
+    target = {"rosenbrock": 20.0, "line": 1.0, "net": 0.69}[problem]
+    reached = assert_any_state_leads_to_the_same_end(plan_of(problem, optimizer, target=target, **asked), tmp_path)
+    assert any(step > 0 for step in reached)  # and not all of them at once
+
+
+def assert_any_state_leads_to_the_same_end(plan, tmp_path):
+    """Checked for every chunk; gives the steps at which the target was reached."""
+    reached = []
+    for group in plan:
         for cells in group.chunks:
             whole, ends = Recording(every=7), {}
             train_quietly(group, cells, whole, ends)
+            reached += [outcome.steps_to_target for outcome in ends.values()]
             expected = joined(whole.blocks)
             assert len(whole.states) >= 4
             for state in whole.states:
@@ -89,6 +118,7 @@ def test_any_state_leads_to_the_same_end(problem, optimizer, tmp_path):
                 later = expected["step"] >= state["step"]
                 assert_same_rows(joined(rest.blocks), {name: values[later] for name, values in expected.items()})
                 assert_same_outcomes(outcomes, ends)
+    return reached
 
 
 @pytest.mark.parametrize("optimizer", ["momentum", "diverging", "scheduled", "aggmo"])

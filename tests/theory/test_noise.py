@@ -1,11 +1,13 @@
 """The floor under noise: as formulas, as reference numbers, and as runs reach it."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
 from momentumlab.arrays import NumpyArrays
 from momentumlab.theory.method import Method
-from momentumlab.theory.noise import noise_floor
+from momentumlab.theory.noise import gradient_noise_scale, noise_floor
 from tests.reference import case
 
 
@@ -87,3 +89,17 @@ def test_where_nothing_is_stable_there_is_no_floor():
     assert np.isinf(floor.loss[1])
     assert np.isnan(floor.flips[1])
     assert np.isinf(noise_floor(Method.of("momentum", gamma=0.5, eta=0.1), [0.0, 1.0]).theta).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 6])
+def test_the_trace_behind_a_noise_scale_is_right_on_average_over_all_batches(batch):
+    gradients = np.random.default_rng(0).standard_normal((7, 4)) + 2
+    whole = (gradients.mean(axis=0) ** 2).sum()
+    squares = np.array([(gradients[list(some)].mean(axis=0) ** 2).sum() for some in combinations(range(7), batch)])
+    scales = gradient_noise_scale(squares, whole, batch, 7)
+    traces = scales * whole / (1 + scales / 7)  # tr Σ of each, by which its share was found
+    trace = gradients.var(axis=0, ddof=1).sum()
+    assert traces.mean() == pytest.approx(trace, rel=1e-12)  # some roundings
+    # A batch that has exactly the usual noise gives the scale itself.
+    usual = whole + trace * (1 / batch - 1 / 7)
+    assert gradient_noise_scale(usual, whole, batch, 7) == pytest.approx(trace / (whole - trace / 7), rel=1e-12)
