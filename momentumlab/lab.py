@@ -146,6 +146,7 @@ def carry_out(
         tidy(folder)  # whoever finished it may have died before
         return Carried(reader.load(folder), found=True)
     _allow(grid, allow_code)
+    from momentumlab.engine.known import known
     from momentumlab.engine.plan import evaluations, groups, header
     from momentumlab.engine.stop import stop_between_steps
     from momentumlab.results.writer import Origin, ResultWriter
@@ -154,7 +155,7 @@ def carry_out(
     if fresh:
         folder = _new_folder(folder)
     origin = Origin(command, repeated_by(experiment, grid), checksums, identity(grid, checksums))
-    writer = ResultWriter(folder, grid, header(plan), evaluations(plan), fail_fast=fail_fast)
+    writer = ResultWriter(folder, grid, header(plan), evaluations(plan), theory=known(plan), fail_fast=fail_fast)
     with writer, stop_between_steps() as stop:
         if not fresh and is_finished(folder):  # by another process, since we asked
             return Carried(reader.load(folder), found=True)

@@ -30,6 +30,7 @@ class Outcomes:
         self._measured = {name: np.full(count, np.nan) for name in (*_LOSSES, *evaluations)}
         self._float32 = np.zeros(count, np.bool_)  # of which dtype the measured numbers are
         self._thetas: list[tuple[list[int], Column]] = []
+        self.further: dict[str, npt.NDArray[np.float64]] = {}  # last columns of runs.csv, that no run's end decides
 
     def note(self, outcomes: Mapping[int, Any]) -> None:
         """Write down the outcomes of these runs, by their number."""
@@ -93,7 +94,7 @@ class Outcomes:
             else:
                 pairs = zip(values, short, strict=True)
                 columns[name] = [np.float32(value) if is_short else value for value, is_short in pairs]
-        return columns
+        return columns | {name: values[rows] for name, values in self.further.items()}
 
     def write_parameters(self, file: IO[bytes], layouts: Sequence[tuple[Sequence[int], Sequence[Any]]]) -> None:
         """Write parameters.npz: (run, parameter), nan behind the end of a shorter run, and where nothing is known.
