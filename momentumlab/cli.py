@@ -5,6 +5,7 @@ Only typer is loaded with this module, so that `--help` answers at once; each co
 
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
 ROWS_ON_A_TERMINAL = 20
+WIDE_TERMINAL = 98  # columns that the table of the default sweep takes with all that theory says
 MOST_CELLS_ON_A_TERMINAL = 1000
 # Torch and Matplotlib bring a million objects that stay: to search them for garbage every 700 new ones, and once more
 # at the end, is an eighth of a command.
@@ -190,7 +192,8 @@ def sweep(
         from momentumlab.summary import sweep_table
 
         most = ROWS_ON_A_TERMINAL if sys.stdout.isatty() else None
-        print_table(sweep_table(result, most))
+        narrow = most is not None and shutil.get_terminal_size().columns < WIDE_TERMINAL
+        print_table(sweep_table(result, most, narrow=narrow))
         if most is not None and len(result.runs["run"]) > most:
             say(f"the best {most} of {_counted(result)}; all of them: momentumlab show {safe(result.folder)}")
         _say_where(result, pictures)

@@ -32,6 +32,7 @@ LAYERS = (
     (
         "engine/",
         "audit/",
+        "hindsight.py",
         "optimizers/momentum.py",
         "optimizers/momentum_options.py",
         "optimizers/surroundings.py",
@@ -52,6 +53,7 @@ READING_HALF = (
     "results/reader.py",
     "results/table.py",
     "figures/",
+    "hindsight.py",
     "summary.py",
 )
 
