@@ -186,9 +186,15 @@ def sweep(
     carried = _carry_out(experiment, grid, "sweep", quiet, fail_fast=fail_fast, **ways)
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
+    asked = [config, *(part for one in settings for part in ("--set", one))]
+    asked += [part for one in allow_code for part in ("--allow-code", one)]
+    elsewhere = [] if runs == Path("runs") else ["--runs", str(runs)]
     if as_json:
-        print_json(_as_object(carried, pictures))
+        from momentumlab.advice import advice
+
+        print_json(_as_object(carried, pictures) | {"advice": advice(result, asked, elsewhere)})
     elif not quiet:
+        from momentumlab.advice import advice
         from momentumlab.summary import sweep_table
 
         most = ROWS_ON_A_TERMINAL if sys.stdout.isatty() else None
@@ -197,6 +203,7 @@ def sweep(
         if most is not None and len(result.runs["run"]) > most:
             say(f"the best {most} of {_counted(result)}; all of them: momentumlab show {safe(result.folder)}")
         _say_where(result, pictures)
+        say_all(advice(result, asked, elsewhere))
     failed = int((result.runs["status"] == "failed").sum())
     if failed:
         raise MomentumLabError(f"{failed} of {len(result.runs['run'])} runs failed; runs.csv says why.")

@@ -84,8 +84,8 @@ def _foreseen(group: Group) -> Foresight:
         found,
         method,
         prediction,
-        _gamma_alone(method, bending) if tunable and "gamma" in method.hyperparameters else None,
-        _eta_alone(method, bending) if tunable else None,
+        gamma_alone(method, bending) if tunable and "gamma" in method.hyperparameters else None,
+        eta_alone(method, bending) if tunable else None,
         _overshoot(method, bending) if prediction.stable else None,
         _floor(group.problem, found, method) if prediction.stable and tunable else None,
         tuple(notes),
@@ -233,13 +233,15 @@ def _is_schedule(optimizer: Optimizer, name: str) -> bool:
     return hasattr(getattr(optimizer, name, None), "schedule")
 
 
-def _gamma_alone(method: Method, bending: Numbers) -> Tuning | None:
+def gamma_alone(method: Method, bending: Numbers) -> Tuning | None:
+    """The best γ of a method whose η stays; None where none is stable."""
     if method.update in _MOMENTUM:
         return best_gamma(float(method.eta), bending[0], bending[-1])
     return best_gamma_of(method, bending)
 
 
-def _eta_alone(method: Method, bending: Numbers) -> Tuning:
+def eta_alone(method: Method, bending: Numbers) -> Tuning:
+    """The best η of a method whose γ stays."""
     if method.update in _MOMENTUM:
         return best_eta(float(method.hyperparameters["gamma"]), bending[0], bending[-1])
     return best_eta_of(method, bending)

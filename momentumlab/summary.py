@@ -186,10 +186,17 @@ def varied_columns(result: Result) -> list[str]:
 
 def best_run(result: Result) -> int | None:
     """The finished run with the lowest loss, as `runs_table` ranks them; None where none can be ranked."""
-    scores = np.where(result.runs["status"] == "finished", _scores(result.runs), np.inf)
+    _, scores = rank(result)
     if not np.isfinite(scores).any():
         return None
     return int(result.runs["run"][np.argmin(scores)])
+
+
+def rank(result: Result) -> tuple[str, Numbers]:
+    """What runs are ranked by, and that of each run, (run,): inf of one that did not finish or has no such number."""
+    runs = result.runs
+    measured = next((name for name in _SCORES if name in runs and not np.isnan(runs[name]).all()), "loss_last")
+    return measured, np.where(runs["status"] == "finished", _scores(runs), np.inf)
 
 
 def _best_rows(runs: Columns, most: int) -> list[int]:

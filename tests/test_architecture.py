@@ -39,7 +39,7 @@ LAYERS = (
         "optimizers/together.py",
     ),
     ("figures/", "summary.py", "foresight.py"),
-    ("lab.py", "terminal.py", "foresight_words.py"),
+    ("lab.py", "terminal.py", "foresight_words.py", "advice.py"),
     ("cli_check.py", "cli_theory.py"),
     ("cli.py",),
     ("__init__.py", "__main__.py"),
