@@ -1,7 +1,7 @@
 """After a run: what theory says beside what was measured, from a result alone. Numpy only."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from momentumlab.experiment import load
 from momentumlab.optimizers.methods import beyond_theory, method_of
 from momentumlab.results.reader import Columns, Result
 from momentumlab.theory.method import Method, Numbers
-from momentumlab.theory.modes import envelope
+from momentumlab.theory.modes import envelope, roots
 from momentumlab.theory.stability import limit
 from momentumlab.theory.tuning import steps_to_loss
 
@@ -71,7 +71,7 @@ def method(result: Result) -> Method | None:
     return known.at(**numbers) if all(values.dtype.kind in "fi" for values in numbers.values()) else None
 
 
-def edge(result: Result, gammas: Sequence[float]) -> Numbers | None:
+def edge(result: Result, gammas: npt.ArrayLike) -> Numbers | None:
     """The largest stable η of each γ, (γ,); None where theory does not know it, or where it is not of γ alone."""
     known, shared = method(result), landscape(result)
     if known is None or shared is None or "weight_decay" in known.hyperparameters:
@@ -81,21 +81,26 @@ def edge(result: Result, gammas: Sequence[float]) -> Numbers | None:
     return np.asarray(limit(known.at(gamma=np.asarray(gammas), eta=1.0)) / shared.curvature[-1], np.float64)
 
 
-def loss_envelope(result: Result, run: int, steps: int) -> Numbers | None:
-    """What J of a run never exceeds, (step,), for t = 0 … steps; None where theory does not know it."""
+def loss_envelopes(result: Result, steps: Mapping[int, int]) -> dict[int, Numbers]:
+    """By run what J never exceeds, (step,), for t = 0 up to its `steps`.
+
+    Without runs that theory does not know, and those where nothing oscillates, which are their own envelope.
+    """
     known, shared = method(result), landscape(result)
     if known is None or known.states > 2 or shared is None or shared.start is None:
-        return None
-    if steps * len(shared.curvature) > _FOLLOWED:
-        return None
-    row = int(np.flatnonzero(result.runs["run"] == run)[0])
-    own = known.at(
-        **{name: float(known.hyperparameters[name][row]) for name in ("gamma", "eta") if name in known.hyperparameters}
-    )
+        return {}
     bending, start = shared.curvature[shared.bends], shared.start[shared.bends]
-    with np.errstate(over="ignore", invalid="ignore"):
-        height = 0.5 * (bending * (start * envelope(own, bending, steps)) ** 2).sum(-1)
-    return np.asarray(shared.loss_minimum + height, np.float64)
+    found = {}
+    for row, run in enumerate(result.runs["run"].tolist()):
+        if steps.get(run, _FOLLOWED) * len(bending) >= _FOLLOWED:
+            continue
+        own = known.at(**{name: result.runs[name][row] for name in ("gamma", "eta") if name in known.hyperparameters})
+        if not roots(own, bending).imag.any():
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            distances = start * envelope(own, bending, steps[run])
+            found[run] = np.asarray(shared.loss_minimum + 0.5 * (bending * distances**2).sum(-1), np.float64)
+    return found
 
 
 def rates(result: Result) -> tuple[Numbers, Numbers] | None:
