@@ -41,8 +41,8 @@ def test_on_a_hundred_random_quadratics_the_measured_rate_is_the_predicted_one(r
     wrong = np.abs(np.divide(measured, predicted) - 1)
     assert len(wrong) == 100
     assert wrong.max() < 0.02, f"worst {wrong.max():.3g}"  # as promised
-    # What is left until it stands still, 1 − rate, is the stricter measure. Directions of nearly one rate, which only very
-    # many steps would tell apart, are what keeps a few from it.
+    # What is left until it stands still, 1 − rate, is the stricter measure. Directions of nearly one rate, which only
+    # very many steps would tell apart, are what keeps a few from it.
     left = np.abs((1 - np.array(measured)) / (1 - np.array(predicted)) - 1)
     assert np.median(left) < 1e-6
     assert np.quantile(left, 0.9) < 0.01
