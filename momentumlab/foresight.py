@@ -138,7 +138,7 @@ def _line_of_one(group: Group, found: Curvature) -> str | None:
     return f"{against}: stable; rate {number(told.rate)} in every update{steps}"
 
 
-def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str:
+def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str | None:
     count, unstable, saddles = 0, 0, 0
     edges: list[float] = []
     for group, found in known:
@@ -147,6 +147,8 @@ def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str:
         method = method_of(group.experiment.optimizer, group.plan.steps)
         varied = {name: np.array(column(group.cells, name), float) for name in ("gamma", "eta")}
         many = method.at(**{name: values for name, values in varied.items() if name in method.hyperparameters})
+        if many.why_not_linear():  # as a rule of somebody's own may be for some γ alone
+            return None
         count += len(group.cells)
         if bending[0] < 0:
             saddles += len(group.cells)

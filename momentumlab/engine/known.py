@@ -70,18 +70,19 @@ def _method(group: Group) -> Method | None:
     )
     if any(scheduled):
         return None
-    if set(cells[0].values) <= _NUMBERS:
-        if beyond_theory(cells[0].experiment.optimizer):
-            return None
-        method = method_of(cells[0].experiment.optimizer, group.plan.steps)
-        varied = {name: np.array(column(cells, name), np.float64) for name in ("gamma", "eta")}
-        return method.at(**{name: values for name, values in varied.items() if name in method.hyperparameters})
-    if len(cells) > _MOST_METHODS or any(beyond_theory(cell.experiment.optimizer) for cell in cells):
+    alone = set(cells[0].values) <= _NUMBERS
+    asked = [cells[0]] if alone else cells[: _MOST_METHODS + 1]
+    if len(asked) > _MOST_METHODS or any(beyond_theory(cell.experiment.optimizer) for cell in asked):
         return None
-    methods = [method_of(cell.experiment.optimizer, group.plan.steps) for cell in cells]
-    return methods[0].at(
-        **{name: _together([one.hyperparameters[name] for one in methods]) for name in methods[0].hyperparameters}
-    )
+    methods = [method_of(cell.experiment.optimizer, group.plan.steps) for cell in asked]
+    if alone:
+        numbers = {name: column(cells, name) for name in ("gamma", "eta") if name in methods[0].hyperparameters}
+    else:
+        names = methods[0].hyperparameters
+        numbers = {name: [one.hyperparameters[name] for one in methods] for name in names}
+    method = methods[0].at(**{name: _together(values) for name, values in numbers.items()})
+    # A rule of somebody's own may be linear for some γ alone.
+    return None if method.why_not_linear() else method
 
 
 def _together(values: Sequence[Any]) -> Any:

@@ -123,6 +123,13 @@ def test_beside_runs_that_theory_knows_others_have_none(runs):
     assert said(result)["curvature"] == [1, 30]
 
 
+def test_a_rule_that_is_linear_for_some_gamma_alone_is_not_known(runs, repository, tmp_path):
+    rule = repository / "examples" / "my_rule.py"
+    experiment = {**QUADRATIC, "optimizer": {"kind": "file", "path": str(rule), "eta": 0.02}}
+    result = momentumlab.sweep(experiment, gamma=[0, 0.5], runs=runs, allow_code=[str(rule)])
+    assert "rate_predicted" not in result.runs
+
+
 def test_a_decay_towards_the_minimum_is_no_hindrance(runs):
     found = momentumlab.run(QUADRATIC, gamma=0.5, eta=0.02, set={"optimizer.weight_decay": 0.1}, runs=runs).runs
     assert found["rate_measured"] == pytest.approx(found["rate_predicted"], rel=1e-3)
