@@ -53,7 +53,7 @@ def _best_of(scores: Numbers, settings: Sequence[npt.NDArray[Any]]) -> tuple[int
     """A row of the best settings, how many runs have them, and the median of their scores."""
     codes = np.zeros(len(scores), np.int64)
     for values in settings:
-        _, places = np.unique(values.astype(str), return_inverse=True)
+        _, places = np.unique(values if values.dtype.kind in "fi" else values.astype(str), return_inverse=True)
         _, codes = np.unique(codes * (int(places.max()) + 1) + places, return_inverse=True)
     order = np.lexsort((scores, codes))
     counts = np.bincount(codes)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import momentumlab
+from momentumlab.problems.formulas import ObjectiveProblem
 from momentumlab.results import rates
 from momentumlab.theory.fit import rate_of
 
@@ -149,6 +150,13 @@ def test_of_a_long_run_every_so_many_rows_are_looked_at(runs, monkeypatch):
     assert result.runs["rate_measured"] == pytest.approx(result.runs["rate_predicted"], rel=1e-3)
     assert len(sizes) <= 50
     assert rate_of(sizes, every=9) != result.runs["rate_measured"][0]  # the periods count
+
+
+def test_runs_that_failed_have_no_rate(runs, monkeypatch):
+    monkeypatch.setattr(ObjectiveProblem, "feed", lambda self, seeds: 1 / 0)
+    result = momentumlab.sweep(QUADRATIC, gamma=[0, 0.5], runs=runs)
+    assert (result.runs["status"] == "failed").all()
+    assert np.isnan(result.runs["rate_measured"]).all()
 
 
 def test_a_start_at_the_minimum_has_no_rate(runs):
