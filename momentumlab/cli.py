@@ -5,6 +5,7 @@ Only typer is loaded with this module, so that `--help` answers at once; each co
 
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from momentumlab.results.reader import Result
 
 ROWS_ON_A_TERMINAL = 20
+WIDE_TERMINAL = 98  # columns that the table of the default sweep takes with all that theory says
 MOST_CELLS_ON_A_TERMINAL = 1000
 # Torch and Matplotlib bring a million objects that stay: to search them for garbage every 700 new ones, and once more
 # at the end, is an eighth of a command.
@@ -201,16 +203,24 @@ def sweep(
     carried = _carry_out(experiment, grid, "sweep", quiet, fail_fast=fail_fast, **ways)
     result = carried.result
     pictures = [] if no_plot else _pictures(carried)
+    asked = [config, *(part for one in settings for part in ("--set", one))]
+    asked += [part for one in allow_code for part in ("--allow-code", one)]
+    elsewhere = [] if runs == Path("runs") else ["--runs", str(runs)]
     if as_json:
-        print_json(_as_object(carried, pictures))
+        from momentumlab.advice import advice
+
+        print_json(_as_object(carried, pictures) | {"advice": advice(result, asked, elsewhere)})
     elif not quiet:
+        from momentumlab.advice import advice
         from momentumlab.summary import sweep_table
 
         most = ROWS_ON_A_TERMINAL if sys.stdout.isatty() else None
-        print_table(sweep_table(result, most))
+        narrow = most is not None and shutil.get_terminal_size().columns < WIDE_TERMINAL
+        print_table(sweep_table(result, most, narrow=narrow))
         if most is not None and len(result.runs["run"]) > most:
             say(f"the best {most} of {_counted(result)}; all of them: momentumlab show {safe(result.folder)}")
         _say_where(result, pictures)
+        say_all(advice(result, asked, elsewhere))
     failed = int((result.runs["status"] == "failed").sum())
     if failed:
         raise MomentumLabError(f"{failed} of {len(result.runs['run'])} runs failed; runs.csv says why.")

@@ -85,8 +85,8 @@ def _foreseen(group: Group) -> Foresight:
         found,
         method,
         prediction,
-        _gamma_alone(method, bending) if tunable and "gamma" in method.hyperparameters else None,
-        _eta_alone(method, bending) if tunable else None,
+        gamma_alone(method, bending) if tunable and "gamma" in method.hyperparameters else None,
+        eta_alone(method, bending) if tunable else None,
         _overshoot(method, bending) if prediction.stable else None,
         _floor(group.problem, found, method) if prediction.stable and tunable else None,
         tuple(notes),
@@ -160,7 +160,7 @@ def _line_of_one(group: Group, found: Curvature) -> str | None:
     return f"{against}: stable; rate {number(told.rate)} in every update{steps}"
 
 
-def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str:
+def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str | None:
     count, unstable, saddles = 0, 0, 0
     edges: list[float] = []
     for group, found in known:
@@ -169,6 +169,8 @@ def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str:
         method = method_of(group.experiment.optimizer, group.plan.steps)
         varied = {name: np.array(column(group.cells, name), float) for name in ("gamma", "eta")}
         many = method.at(**{name: values for name, values in varied.items() if name in method.hyperparameters})
+        if many.why_not_linear():  # as a rule of somebody's own may be for some γ alone
+            return None
         count += len(group.cells)
         if bending[0] < 0:
             saddles += len(group.cells)
@@ -255,13 +257,15 @@ def _is_schedule(optimizer: Optimizer, name: str) -> bool:
     return hasattr(getattr(optimizer, name, None), "schedule")
 
 
-def _gamma_alone(method: Method, bending: Numbers) -> Tuning | None:
+def gamma_alone(method: Method, bending: Numbers) -> Tuning | None:
+    """The best γ of a method whose η stays; None where none is stable."""
     if method.update in _MOMENTUM:
         return best_gamma(float(method.eta), bending[0], bending[-1])
     return best_gamma_of(method, bending)
 
 
-def _eta_alone(method: Method, bending: Numbers) -> Tuning:
+def eta_alone(method: Method, bending: Numbers) -> Tuning:
+    """The best η of a method whose γ stays."""
     if method.update in _MOMENTUM:
         return best_eta(float(method.hyperparameters["gamma"]), bending[0], bending[-1])
     return best_eta_of(method, bending)

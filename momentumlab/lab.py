@@ -150,6 +150,7 @@ def carry_out(
         tidy(folder)  # whoever finished it may have died before
         return Carried(reader.load(folder), found=True)
     _allow(grid, allow_code)
+    from momentumlab.engine.known import known
     from momentumlab.engine.plan import evaluations, groups, header
     from momentumlab.engine.stop import stop_between_steps
     from momentumlab.results.writer import Origin, ResultWriter
@@ -158,7 +159,7 @@ def carry_out(
     if fresh:
         folder = _new_folder(folder)
     origin = Origin(command, repeated_by(experiment, grid), checksums, identity(grid, checksums))
-    writer = ResultWriter(folder, grid, header(plan), evaluations(plan), fail_fast=fail_fast)
+    writer = ResultWriter(folder, grid, header(plan), evaluations(plan), theory=known(plan), fail_fast=fail_fast)
     if expect := grid.cells[0].experiment.expect:
         refuse_unmeasured(expect, writer.columns)
     with writer, stop_between_steps() as stop:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from momentumlab import hindsight
 from momentumlab.results.reader import Columns, Result
 from momentumlab.text import no_formula, safe
 
@@ -59,18 +60,26 @@ def setting(value: Any) -> str:
 
 
 def run_lines(result: Result) -> list[str]:
-    """A single run as the article prints it: the loss before every fifth part of the updates, then what was learned."""
+    """A single run as the article prints it: the loss before every fifth part of the updates, then what was learned.
+
+    Where theory knows the run, a last line holds its prediction against the fact.
+    """
     lines = _loss_lines(result)
     ending = _ending(result, 0)
     learned = _learned(result)
-    told = learned + _reached(result) + ([ending] if ending else [])
+    theory = hindsight.line(result)
+    told = learned + _reached(result) + ([ending] if ending else []) + ([theory] if theory else [])
     return lines + ([""] if lines else []) + told
 
 
-def sweep_table(result: Result, most: int | None = None) -> Table:
+def sweep_table(result: Result, most: int | None = None, *, narrow: bool = False) -> Table:
     """One row a run: what varies in it, its loss on the way and at the end, what it learned, and how it ended.
 
-    `most` keeps so many rows where there are more: those of the best runs, the best first.
+    Where theory knows the runs, also the rate and the epochs until the loss stays at its floor, as measured and as
+    predicted.
+
+    `most` keeps so many rows where there are more: those of the best runs, the best first. `narrow` leaves out the way
+    to the floor, for screens that have no room for it.
     """
     runs = result.runs
     varied = varied_columns(result)
@@ -82,14 +91,16 @@ def sweep_table(result: Result, most: int | None = None) -> Table:
     header += [f"loss@{step + 1}" for step in checkpoints]
     shown = evaluated if checkpoints or "loss" not in metrics else ["loss_last", *evaluated]
     counted = [name for name in ("steps_to_target",) if name in runs]
-    header += [name.replace("_", " ") for name in shown] + names + [name.replace("_", " ") for name in counted]
-    header += ["note"]
+    theory = hindsight.columns(result, metrics, floors=not narrow)
+    header += [name.replace("_", " ") for name in shown] + names + [name for name, _ in theory]
+    header += [name.replace("_", " ") for name in counted] + ["note"]
     losses = [_loss_at(result, metrics, step) for step in checkpoints]
     columns = [*losses, *(runs[name] for name in shown), *_final_parameters(result, metrics, len(names))]
     best = best_run(result)
 
     def words(index: int) -> tuple[str, ...]:
         row = [setting(runs[name][index]) for name in varied] + [number(values[index]) for values in columns]
+        row += [said[index] for _, said in theory]
         row += [setting(runs[name][index]) for name in counted]
         is_best = runs["run"][index] == best
         return (*row, _ending(result, index) or ("best" if is_best else _swung(result, index)))
@@ -179,10 +190,17 @@ def varied_columns(result: Result) -> list[str]:
 
 def best_run(result: Result) -> int | None:
     """The finished run with the lowest loss, as `runs_table` ranks them; None where none can be ranked."""
-    scores = np.where(result.runs["status"] == "finished", _scores(result.runs), np.inf)
+    _, scores = rank(result)
     if not np.isfinite(scores).any():
         return None
     return int(result.runs["run"][np.argmin(scores)])
+
+
+def rank(result: Result) -> tuple[str, Numbers]:
+    """What runs are ranked by, and that of each run, (run,): inf of one that did not finish or has no such number."""
+    runs = result.runs
+    measured = next((name for name in _SCORES if name in runs and not np.isnan(runs[name]).all()), "loss_last")
+    return measured, np.where(runs["status"] == "finished", _scores(runs), np.inf)
 
 
 def _best_rows(runs: Columns, most: int) -> list[int]:

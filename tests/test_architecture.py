@@ -32,13 +32,14 @@ LAYERS = (
     (
         "engine/",
         "audit/",
+        "hindsight.py",
         "optimizers/momentum.py",
         "optimizers/momentum_options.py",
         "optimizers/surroundings.py",
         "optimizers/together.py",
     ),
     ("figures/", "summary.py", "foresight.py", "expectations.py"),
-    ("lab.py", "terminal.py", "foresight_words.py", "claims/"),
+    ("lab.py", "terminal.py", "foresight_words.py", "advice.py", "claims/"),
     ("cli_check.py", "cli_claims.py", "cli_theory.py"),
     ("cli.py",),
     ("__init__.py", "__main__.py"),
@@ -52,6 +53,7 @@ READING_HALF = (
     "results/reader.py",
     "results/table.py",
     "figures/",
+    "hindsight.py",
     "summary.py",
     "expectations.py",
 )

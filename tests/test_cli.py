@@ -36,6 +36,7 @@ def test_run_prints_what_the_article_prints(type_in):
         "",
         "learned: w = 1.9837, b = 1.0177",
         "true:    w = 2.0000, b = 1.0000",
+        "theory: rate 0.9487 predicted, 0.9487 measured; steps to the floor of the loss: 97 predicted, 97 measured",
     ]
     assert str(only_result() / "figures" / "loss.png") in err
     assert (only_result() / "figures" / "loss.png").read_bytes().startswith(b"\x89PNG")
@@ -100,12 +101,16 @@ def test_the_default_sweep_prints_its_table(type_in):
     code, out, err = type_in("sweep", "--gamma", "0,0.5,0.9,0.99")
     assert code == 0
     assert [line.split("\t") for line in out.splitlines()] == [
-        ["γ", "loss@20", "loss@100", "w (true 2)", "b (true 1)", "note"],
-        ["0", "1.6432", "0.0625", "1.7659", "1.0178", ""],
-        ["0.5", "0.7390", "0.0089", "1.9664", "1.0183", ""],
-        ["0.9", "0.2835", "0.0084", "1.9837", "1.0177", "best"],
-        ["0.99", "2.7212", "0.2156", "2.4713", "1.3030", "overshoots"],
-    ]
+        ["γ", "loss@20", "loss@100", "w (true 2)", "b (true 1)",
+         "rate", "rate (theory)", "to floor", "to floor (theory)", "note"],
+        ["0", "1.6432", "0.0625", "1.7659", "1.0178", "0.9789", "0.9804", ">100", "252", ""],
+        ["0.5", "0.7390", "0.0089", "1.9664", "1.0183", "0.9561", "0.9590", ">100", "120", ""],
+        ["0.9", "0.2835", "0.0084", "1.9837", "1.0177", "0.9487", "0.9487", "97", "97", "best"],
+        ["0.99", "2.7212", "0.2156", "2.4713", "1.3030", "0.9950", "0.9950", ">100", "1052", "overshoots"],
+    ]  # fmt: skip
+    *_, best, chosen = err.splitlines()
+    assert best == "best measured: γ = 0.9, training loss 0.0084"
+    assert chosen == "best γ at η = 0.01 is about 0.74: momentumlab sweep linreg --gamma 0.61,0.74,0.9"
     assert re.search(r"picture runs/linreg-[0-9a-f]{8}/figures/loss.png", err)
     assert re.search(r"numbers runs/linreg-[0-9a-f]{8}/metrics.csv", err)
 

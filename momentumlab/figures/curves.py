@@ -1,6 +1,6 @@
 """A metric against step or epoch, for all runs of one problem on the same axes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from momentumlab import hindsight
 from momentumlab.errors import ConfigError
 from momentumlab.figures import crowd, labels, legends, marks, style, words
 from momentumlab.figures.looks import MANY, Look, looks
@@ -22,7 +23,7 @@ from momentumlab.figures.series import (
     visible,
 )
 from momentumlab.figures.thin import COLUMNS, thinned
-from momentumlab.figures.traces import EPOCH_MEANS, Trace, families, having, traces
+from momentumlab.figures.traces import EPOCH_MEANS, Numbers, Trace, families, having, traces
 from momentumlab.text import nearest, shown
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 AXES = {"step": "step k", "epoch": "epoch"}
 SPARSE = 40  # lines with fewer points show them as markers
+ENVELOPED = 8  # up to so many lines theory draws its own beside them
+_BOUND: dict[str, Any] = {"linestyle": (0, (4, 2.4)), "linewidth": 1.2, "zorder": 1.9}  # behind the runs themselves
 
 
 def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", title: str | None = None) -> Figure:
@@ -61,7 +64,8 @@ def draw(results: Sequence["Result"], metric: str = "loss", x: str = "step", tit
     if len(lines) > MANY:
         crowd.draw(figure, every_axes, keys, lines, metric=metric)
     else:
-        _few(every_axes[0], lines, looks(keys, [line.family for line in lines]), reach)
+        bounds = _envelopes(results, lines, x) if metric == "loss" else {}
+        _few(every_axes[0], lines, looks(keys, [line.family for line in lines]), reach, bounds)
     return figure
 
 
@@ -95,7 +99,28 @@ def _name_axes(figure: Figure, every_axes: Sequence[Axes], y: str, x: str) -> No
         figure.supylabel(y, fontsize=style.LABEL, parse_math=False)
 
 
-def _few(axes: Axes, lines: Sequence[Series], drawn: Sequence[Look], reach: Limits) -> None:
+def _envelopes(results: Sequence["Result"], lines: Sequence[Series], x: str) -> dict[int, tuple[Numbers, Numbers]]:
+    """What theory says that the losses of a few lines never exceed: x and J of each that it knows, by its place."""
+    if len(lines) > ENVELOPED:
+        return {}
+    found = {}
+    for result in results:
+        first = {place: line.family.traces[0] for place, line in enumerate(lines)}
+        places = {trace.run: place for place, trace in first.items() if trace.columns is result.metrics}
+        steps = {run: first[place].last_step for run, place in places.items()}
+        for run, bound in (hindsight.loss_envelopes(result, steps) if steps else {}).items():
+            across = first[places[run]].column(x)
+            found[places[run]] = np.linspace(across[0], across[-1], len(bound)), bound
+    return found
+
+
+def _few(
+    axes: Axes,
+    lines: Sequence[Series],
+    drawn: Sequence[Look],
+    reach: Limits,
+    bounds: Mapping[int, tuple[Numbers, Numbers]],
+) -> None:
     """Up to ten lines and their legend; where lines lie on each other the lower one is wider, so both are seen."""
     sparse = max(len(line.x) for line in lines) <= SPARSE
     handles = []
@@ -106,6 +131,11 @@ def _few(axes: Axes, lines: Sequence[Series], drawn: Sequence[Look], reach: Limi
         looked["linewidth"] += 2.4 * above
         handles.append(_curve(axes, line, reach, looked))
     texts = [marks.named(line.family) for line in lines]
+    if bounds:
+        for place, (across, bound) in bounds.items():
+            axes.plot(*thinned(across, reach.near(bound)), color=drawn[place].colour, **_BOUND)
+        handles.append(Line2D([], [], color=style.QUIET, **_BOUND))
+        texts = [*(text or "measured" for text in texts), "theory: envelope"]
     if len(lines) > 1 or any(texts):
         legends.beside(axes, handles, texts)
 

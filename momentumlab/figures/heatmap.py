@@ -15,6 +15,7 @@ from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from momentumlab import hindsight
 from momentumlab.figures import cells, labels, legends, style, words
 from momentumlab.figures.cells import Table
 from momentumlab.figures.labels import Value
@@ -56,8 +57,28 @@ def draw(results: Sequence["Result"], metric: str = "loss", title: str | None = 
         mesh = _panel(axes, table, norm, colours, alone=len(tables) == 1)
     _name_axes(panels, labels.symbol(x_key), labels.symbol(y_key))
     _bar(figure, panels, mesh, tables, metric=metric)
-    _legend(figure, panels, tables, (x_key, y_key), metric=metric)
+    edges = _edge(panels[0], results[0], tables[0]) if (x_key, y_key) == ("eta", "gamma") and len(results) == 1 else []
+    _legend(figure, panels, tables, (x_key, y_key), metric=metric, more=edges)
     return figure
+
+
+def _edge(axes: Axes, result: "Result", table: Table) -> list[tuple[Any, str]]:
+    """Draw the largest stable η of each γ where theory knows it and it lies inside; its entry in the legend."""
+    gammas, etas = np.array(table.y, np.float64), np.array(table.x, np.float64)
+    known = hindsight.edge(result, gammas)
+    if known is None or len(etas) < 2:
+        return []
+    # Cells stand at whole numbers; between two η the place goes by logarithm, as the η of a sweep mostly do.
+    places = np.interp(np.log(known), np.log(etas), np.arange(len(etas)), left=np.nan, right=np.nan)
+    if np.isnan(places).all():
+        return []
+    rows = np.arange(len(gammas), dtype=np.float64)
+    ends = np.concatenate([[-0.5], rows, [len(gammas) - 0.5]])  # the outer cells are crossed to their ends
+    across = np.concatenate([places[:1], places, places[-1:]])
+    for colour, width in (("white", 4.6), (style.BLACK, 2.2)):
+        (line,) = axes.plot(across, ends, color=colour, linewidth=width, linestyle="solid", zorder=4)
+    line.set_gid("edge")
+    return [(Line2D([], [], color=style.BLACK, linewidth=2.2), "edge (theory)")]
 
 
 def _norm(tables: Sequence[Table], starts: Numbers, metric: str) -> Normalize:
@@ -161,9 +182,15 @@ def _bar(figure: Figure, panels: Sequence[Axes], mesh: QuadMesh, tables: Sequenc
 
 
 def _legend(
-    figure: Figure, panels: Sequence[Axes], tables: Sequence[Table], pair: tuple[str, str], *, metric: str
+    figure: Figure,
+    panels: Sequence[Axes],
+    tables: Sequence[Table],
+    pair: tuple[str, str],
+    *,
+    metric: str,
+    more: Sequence[tuple[Any, str]],
 ) -> None:
-    """What the frame and the hatching mean, below the axes."""
+    """What the frame and the hatching mean, and `more`, below the axes."""
     entries: list[tuple[Any, str]] = []
     best = cells.best(tables, metric)
     if best:
@@ -174,6 +201,7 @@ def _legend(
     for count, look, word in zip(counts, (_BROKEN, _MISSING), ("diverged", "no result"), strict=True):
         if count:
             entries.append((Patch(**look), f"{word}: {labels.counted(count, 'cell')}"))
+    entries += more
     if entries:
         handles, texts = zip(*entries, strict=True)
         legends.below(figure, handles, texts)

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 Numbers = npt.NDArray[np.float64]
 Columns = Mapping[str, npt.NDArray[Any]]
 
-_OWN = {"run", "gamma", "eta", "seed", "status", "reason", "steps", "loss_first", "loss_last", "loss_best"}
-_EVALUATED = {"train_loss", "train_accuracy", "test_loss", "test_accuracy", "steps_to_target"}
+_OWN = {"run", "gamma", "eta", "seed"}
 _RENAMED = {"optimizer.kind": "rule", "optimizer.form": "form", "optimizer.backend": "backend"}
 _NOT_THE_TRAINING = {"name", "record", "expect", "sweep", "train.device", "train.threads", "train.target"}
 _ORDER = ("rule", "form", "backend", "gamma", "gamma schedule", "eta", "eta schedule")
@@ -149,7 +148,8 @@ def _rows_of(numbers: npt.NDArray[Any], runs: npt.NDArray[Any]) -> list[npt.NDAr
 
 def varied(result: "Result") -> list[str]:
     """The columns of runs.csv that were varied besides γ, η and seed: dotted keys."""
-    return [name for name in result.runs if name not in _OWN | _EVALUATED]
+    names = list(result.runs)
+    return [name for name in names[: names.index("status")] if name not in _OWN]
 
 
 def shared_settings(result: "Result") -> dict[str, Value]:

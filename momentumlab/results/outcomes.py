@@ -32,6 +32,7 @@ class Outcomes:
         self._thetas: list[tuple[list[int], Column]] = []
         targets = [cell.experiment.train.target for cell in examples(grid.cells)]
         self._reached = np.full(count if any(target is not None for target in targets) else 0, np.nan)
+        self.further: dict[str, npt.NDArray[np.float64]] = {}  # last columns of runs.csv, that no run's end decides
 
     def note(self, outcomes: Mapping[int, Any]) -> None:
         """Write down the outcomes of these runs, by their number."""
@@ -106,7 +107,7 @@ class Outcomes:
                 columns[name] = [np.float32(value) if is_short else value for value, is_short in pairs]
         if len(self._reached):
             columns["steps_to_target"] = self._reached[rows]
-        return columns
+        return columns | {name: values[rows] for name, values in self.further.items()}
 
     def write_parameters(self, file: IO[bytes], layouts: Sequence[tuple[Sequence[int], Sequence[Any]]]) -> None:
         """Write parameters.npz: (run, parameter), nan behind the end of a shorter run, and where nothing is known.

@@ -27,7 +27,7 @@ _LARGEST_TEXT = 64 * 2**20  # bytes; the manifest of a million runs has half of 
 _STATES = ("running", "finished", "interrupted", "failed")
 _STATUSES = ("finished", "diverged", "failed", "interrupted")
 _NUMBERS = ("run", "seed", "steps", "loss_first", "loss_last", "loss_best")
-_EVALUATIONS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+_MEASURED = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "rate_predicted", "rate_measured")
 
 FILES = ("experiment.yaml", "runs.csv", "metrics.csv", "parameters.npz")
 """What a finished result consists of, beside its manifest."""
@@ -136,7 +136,7 @@ def _runs(folder: Path) -> Columns:
     runs = _of_file(read_table, place, safe(place))
     if missing := [name for name in (*_NUMBERS, "gamma", "eta", "status", "reason") if name not in runs]:
         raise ResultError(f"{safe(place)}:1: the columns {', '.join(missing)} are missing.")
-    for name in (*_NUMBERS, *_EVALUATIONS):
+    for name in (*_NUMBERS, *_MEASURED):
         if name in runs and runs[name].dtype == object:
             row, cell = next((row, cell) for row, cell in enumerate(runs[name]) if not is_number(cell, name))
             raise ResultError(f"{safe(place)}:{row + 2}: {name}: {shown(cell)} is not a number.")

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from momentumlab.errors import ConfigError, MomentumLabError, ResultError, SignalError
@@ -36,6 +37,7 @@ from momentumlab.results.checkpoint import (
 from momentumlab.results.files import refused, remove_strays, sha256_of, write_whole
 from momentumlab.results.manifest import drift, ended, manifest_text, new_manifest
 from momentumlab.results.outcomes import Outcomes
+from momentumlab.results.rates import Theory
 from momentumlab.results.reader import FILES, is_finished
 from momentumlab.results.rows import SECONDS_AT_ONCE, Extent, Rows, beginnings
 from momentumlab.results.table import Column
@@ -89,6 +91,7 @@ class ResultWriter:
         header: Sequence[str],
         evaluations: Sequence[str],
         *,
+        theory: Theory | None = None,
         fail_fast: bool = False,
     ) -> None:
         self.folder = folder
@@ -100,6 +103,13 @@ class ResultWriter:
         self._lock = FileLock(folder / ".lock", timeout=0)
         self._state = "running"
         self._outcomes = Outcomes(grid, evaluations)
+        self._theory = theory
+        if theory is not None:
+            count = len(grid.cells)
+            self._outcomes.further = {
+                "rate_predicted": theory.predicted(count),
+                "rate_measured": np.full(count, np.nan),
+            }
         self._chunk: State | None = None  # what was saved of the chunk that comes next
         self._table_took = 0.0  # seconds, the last time
         self._over: list[Path] = []  # checkpoints of chunks that have come to their end
@@ -146,6 +156,8 @@ class ResultWriter:
         Raises ConfigError where it was begun under circumstances that give other bits, unless that is allowed.
         """
         self._manifest = new_manifest(self._grid, origin.command, origin.checksums)
+        if self._theory is not None and self._theory.landscape is not None:
+            self._manifest["theory"] = self._theory.landscape
         self._identity = f"{origin.identity} {self._manifest['device']}"  # another device has other chunks
         before = _manifest_in(self.folder)
         differences = {} if before is None else drift(before, self._manifest)
@@ -285,6 +297,10 @@ class ResultWriter:
                 f"{safe(self.folder)}: only {ended} of {len(self._grid.cells)} runs have come to their end, though all "
                 "were said to. Train it again with --fresh."
             )
+        if self._theory is not None:
+            self._rows.flush()
+            measured = self._theory.measured(self.folder / "metrics.csv", len(self._grid.cells))
+            self._outcomes.further["rate_measured"] = measured
         path = self.folder / "parameters.npz"
         write_whole(path, lambda file: self._outcomes.write_parameters(file, layouts))
         self._state = "finished"

@@ -70,6 +70,26 @@ def trajectory(method: Method, curvature: npt.ArrayLike, steps: int) -> Numbers:
     return states[..., 0]
 
 
+def envelope(method: Method, curvature: npt.ArrayLike, steps: int) -> Numbers:
+    """What |x_t/x_0| from rest never exceeds and, again and again, touches: (step, …), for t = 0 … steps.
+
+    With complex roots r·e^{±iφ}, x_t = r^t·(cos tφ + C·sin tφ/sin φ), C = x_1/r − cos φ. That is at most
+    r^t·√(1 + (C/sin φ)²) and, since |sin tφ| ≤ t·sin φ, at most r^t·(1 + |C|·t): the smaller of the two. For momentum
+    r = √γ. A direction that does not oscillate is its own envelope. For methods of two states.
+    """
+    path = np.abs(trajectory(method, curvature, steps))
+    largest = roots(method, curvature)[..., 0]
+    radius, cosine, sine = np.abs(largest), np.cos(np.angle(largest)), np.abs(np.sin(np.angle(largest)))
+    turning = largest.imag != 0
+    first = method.matrix(curvature, at_rest=True)[..., 0, 0]
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        lead = first / radius - cosine
+        times = np.arange(steps + 1.0).reshape(-1, *[1] * radius.ndim)
+        reach = np.minimum(np.hypot(1, lead / sine), 1 + np.abs(lead) * times)
+        bound: Numbers = np.where(turning, np.maximum(radius**times * reach, path), path)
+    return bound
+
+
 def peak(method: Method, curvature: float) -> tuple[float, int]:
     """The largest |x_t/x_0| from rest and the t of it: how far a stable method overshoots before it converges.
 

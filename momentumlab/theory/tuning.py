@@ -173,6 +173,31 @@ def losses(method: Method, eigenvalues: npt.ArrayLike, steps: int, start: npt.Ar
     return excess
 
 
+def steps_to_loss(
+    method: Method, eigenvalues: npt.ArrayLike, excess: float, start: npt.ArrayLike = 1.0, *, most: int = _MOST_STEPS
+) -> npt.NDArray[np.int64]:
+    """The updates, (…) as the method, after which J − J* ≤ excess for ever, from rest; −1 where not within `most`.
+
+    start: the distance in each direction of `eigenvalues`, (eigenvalue,). Fewer updates than `most` are followed where
+    all of the runs together are too many numbers.
+    """
+    bending = np.asarray(eigenvalues, np.float64)
+    columns = (len(bending), *[1] * len(method.shape))
+    shrinks = np.asarray(rate(method, bending))
+    begun = float(0.5 * (bending * np.asarray(start) ** 2).sum())
+    slowest = float(np.max(shrinks, where=shrinks < 1, initial=0))
+    share = math.sqrt(min(1.0, excess / begun)) if begun else 1.0
+    # Twice what the rate asks for, and some: a double root comes down later, and what comes back has come back by then.
+    steps = min(most, 16 + 2 * math.ceil(steps_at(slowest, share)), _FOLLOWED // (4 * bending.size * shrinks.size))
+    path = trajectory(method, bending.reshape(columns), steps)
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights = (0.5 * bending * np.asarray(start) ** 2).reshape(columns)
+        above = ~((weights * path**2).sum(1) <= excess)
+    last = steps - above[::-1].argmax(0)
+    settled: npt.NDArray[np.int64] = np.where(above.any(0), last + 1, 0)
+    return np.where((settled <= steps) & (shrinks < 1), settled, -1)
+
+
 def settled_steps(
     method: Method, eigenvalues: npt.ArrayLike, accuracy: float = 1e-6, start: npt.ArrayLike = 1.0
 ) -> int | None:

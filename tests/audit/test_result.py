@@ -253,9 +253,9 @@ DAMAGED = [
     ("metrics.csv", ",cosine,", ",sine,", "the columns cosine are missing"),
     ("metrics.csv", ",distance,", ",instance,", "the columns distance are missing"),
     ("runs.csv", ",gamma,", ",gemma,", "the columns gamma are missing"),
-    ("runs.csv", "\n0,", "\n1,0,0.1,0,finished,,3,1,1,1\n0,", "runs.csv: 2 rows, expected 1"),
+    ("runs.csv", "\n0,", "\n1,0,0.1,0,finished,,3,1,1,1,1,1\n0,", "runs.csv: 2 rows, expected 1"),
     ("metrics.csv", "\n0,3,", "\n0,3,3,", "metrics.csv:5: 16 fields, expected 15"),
-    ("runs.csv", "\n0,", "\n0,0,", "runs.csv:2: 11 fields, expected 10"),
+    ("runs.csv", "\n0,", "\n0,0,", "runs.csv:2: 13 fields, expected 12"),
     ("experiment.yaml", "kind: momentum", "kind: momentun", "experiment.yaml:10:9: optimizer.kind: got 'momentun'"),
     ("experiment.yaml", "seed: 0", "seed: [", "experiment.yaml:"),
 ]  # fmt: skip

@@ -47,11 +47,12 @@ def dies(runs, experiment, call, torn=False):
         ("objective", False, 3),
         ("objective", True, 2),
         ("net", False, 4),
+        ("rates", False, 5),
         ("torch", False, 12),
         ("torch", True, 6),
         *(
             pytest.param(name, torn, 1, marks=pytest.mark.slow)
-            for name in ("objective", "net", "torch")
+            for name in ("objective", "net", "rates", "torch")
             for torn in (False, True)
         ),
     ],
@@ -59,6 +60,7 @@ def dies(runs, experiment, call, torn=False):
 def test_dead_at_any_request_and_asked_again_the_bytes_are_the_same(name, torn, stride, tmp_path):
     experiment = EXPERIMENTS[name]
     expected = train(tmp_path / "undisturbed", experiment).contents
+    assert (b"rate_measured" in expected["runs.csv"]) is (name == "rates")
     trials = going_on = from_the_middle = 0
     for call in itertools.count(1, stride):
         runs = tmp_path / str(call)

@@ -36,8 +36,15 @@ NET = {
     "optimizer": {"eta": 0.1},
     "record": {"vectors": False},
 }
+RATES = {  # of which runs.csv says more than the training itself
+    "name": "rates",
+    "objective": {"kind": "quadratic"},
+    "train": {"steps": 9},
+    "optimizer": {"eta": 0.001},
+    "record": {"vectors": False},
+}
 TORCH = {**NET, "name": "torch", "optimizer": {"backend": "torch", "eta": 0.1}}
-EXPERIMENTS = {"objective": OBJECTIVE, "net": NET, "torch": TORCH}
+EXPERIMENTS = {"objective": OBJECTIVE, "net": NET, "rates": RATES, "torch": TORCH}
 
 forks = pytest.mark.skipif(sys.platform != "linux", reason="copies the process, which is safe on Linux alone")
 

@@ -11,6 +11,7 @@ from momentumlab.theory.modes import (
     angle,
     critical_eta,
     critical_gamma,
+    envelope,
     peak,
     period,
     roots,
@@ -158,3 +159,35 @@ def test_a_memory_that_never_reaches_theta_has_no_say():
 def test_many_velocities_of_one_gamma_are_one():
     several = roots(Method.of("aggmo", gammas=[0.9], eta=0.1), 1.0)
     np.testing.assert_allclose(np.abs(several), np.abs(roots(Method.of("momentum", gamma=0.9, eta=0.1), 1.0)))
+
+
+@pytest.mark.parametrize(("rule", "most"), [("momentum", 4), ("nesterov", 2), ("ema", 9)])
+def test_no_direction_ever_leaves_its_envelope_and_touches_it_again_and_again(rule, most):
+    generator = np.random.default_rng(0)
+    gamma, curvature = generator.uniform(0, 0.995, 300), generator.uniform(0, most, 300)
+    method = Method.of(rule, gamma=gamma, eta=1.0)
+    path, bound = np.abs(trajectory(method, curvature, 400)), envelope(method, curvature, 400)
+    assert (path <= bound * (1 + 1e-9)).all()  # and no more than the rounding of two ways to the same number
+    assert (bound[0] == 1).all()
+    real = roots(method, curvature)[:, 0].imag == 0
+    assert (path[:, real] == bound[:, real]).all()
+    # Of an oscillation of n updates some update comes as near as half a turn/n to the top of its wave, where the wave
+    # itself is cos of that.
+    turn = angle(method, curvature)[~real]
+    waves = np.flatnonzero((turn > 0.06) & (turn < 0.6))
+    nearest = (path[20:131, ~real][:, waves] / bound[20:131, ~real][:, waves]).max(0)
+    assert (nearest > np.cos(turn[waves] / 2) - 1e-9).all()
+    assert len(waves) > 10
+
+
+def test_the_envelope_of_momentum_falls_with_the_root_of_gamma():
+    method = Method.of("momentum", gamma=0.9, eta=1.0)
+    bound = envelope(method, 0.5, 60)
+    np.testing.assert_allclose(bound[30:] / bound[29:-1], math.sqrt(0.9), rtol=1e-12)
+
+
+def test_the_envelope_of_a_double_root_and_of_a_run_that_diverges():
+    method = Method.of("momentum", gamma=0.25, eta=1.0)
+    times = np.arange(40)
+    np.testing.assert_allclose(envelope(method, 0.25, 39), 0.5**times * (1 + 0.5 * times), rtol=1e-6)  # a root is lost
+    assert envelope(method, 3.0, 40)[-1] > 1e3

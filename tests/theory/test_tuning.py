@@ -25,6 +25,7 @@ from momentumlab.theory.tuning import (
     nesterov_standard,
     settled_steps,
     steps_at,
+    steps_to_loss,
 )
 from tests.reference import case
 
@@ -213,3 +214,22 @@ def test_the_best_of_other_rules_is_their_best_eta():
 def test_losses_are_the_squares_of_distances():
     method = Method.of("momentum", gamma=0.9, eta=0.01)
     np.testing.assert_allclose(losses(method, [4.0], 20, [0.5]), 2 * distances(method, [4.0], 20, [0.5]) ** 2)
+
+
+def test_steps_to_a_loss_are_those_of_the_exact_losses():
+    generator = np.random.default_rng(1)
+    curvature, start = np.array([0.5, 2.0, 3.0]), np.array([1.0, -2.0, 0.3])
+    gamma, eta = generator.uniform(0, 0.98, 60), generator.uniform(0.01, 1.6, 60)
+    found = steps_to_loss(Method.of("momentum", gamma=gamma, eta=eta), curvature, 0.01, start)
+    for place in range(60):
+        method = Method.of("momentum", gamma=gamma[place], eta=eta[place])
+        expected = settled(losses(method, curvature, 5000, start), 0.01)
+        unstable = rate(method, curvature) >= 1
+        assert found[place] == (-1 if unstable or expected is None else expected)
+
+
+def test_steps_to_a_loss_that_is_not_reached_in_time_or_was_there_from_the_start():
+    method = Method.of("sgd", eta=0.01)
+    assert steps_to_loss(method, [1.0], 1e-6, most=50) == -1
+    assert steps_to_loss(method, [1.0], 0.6) == 0
+    assert steps_to_loss(method.at(eta=2.5), [1.0], 0.1) == -1
