@@ -42,6 +42,11 @@ def blocks(language):
     return found
 
 
+def once(found):
+    """The blocks without those that another page has already, as those of a translation."""
+    return list({block.values[0]: block for block in reversed(found)}.values())[::-1]
+
+
 @pytest.fixture
 def type_line(type_in, monkeypatch):
     """Type a line as a page shows it: (exit code, what it printed); 2>&1 adds what went to stderr."""
@@ -64,7 +69,7 @@ def words(text):
     return [line.split() for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("block", blocks("console"))
+@pytest.mark.parametrize("block", once(blocks("console")))
 def test_a_command_that_is_shown_prints_what_is_shown(block, type_line):
     commands = re.split(r"^\$ ", block, flags=re.MULTILINE)
     assert commands.pop(0) == ""
@@ -108,6 +113,31 @@ def test_the_result_that_the_pages_name_is_the_one_that_the_default_sweep_leaves
     result = momentumlab.sweep(gamma="0,0.5,0.9,0.99", runs=tmp_path)
     named = {name for page in PAGES for name in re.findall(r"linreg-[0-9a-f]{8}\b", page.read_text(encoding="utf-8"))}
     assert named == {result.name}
+
+
+VERDICTS = {"对": "true", "错": "false", "有条件": "conditional"}
+
+
+def judged(page):
+    """Each statement of a page on the article: its number, its verdict in table and section, commands and pictures."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for chinese, english in VERDICTS.items():
+        text = text.replace(f"**{chinese}**", f"**{english}**")
+    table = dict(re.findall(r"^\| \[(\d+)\]\(.*\*\*(.+)\*\*", text, re.MULTILINE))
+    _, *sections = re.split(r"^### (\d+) .*\n(?=> )", text, flags=re.MULTILINE)
+    found = []
+    for number, section in zip(sections[::2], sections[1::2], strict=True):
+        verdict = re.search(r"^\*\*(.+?)\*\*", section, re.MULTILINE)[1].lower()
+        proof = re.findall(r"^```console\n[^`]*^```$|\(images/.*?\)|`momentumlab [^`]*`", section, re.MULTILINE)
+        found.append((number, table[number], verdict, proof))
+    return found
+
+
+def test_the_article_is_judged_the_same_in_both_languages_and_in_table_and_section():
+    english = judged("article.md")
+    assert judged("article.zh.md") == english
+    assert {verdict for _, verdict, *_ in english} == set(VERDICTS.values())
+    assert all(in_table == in_section for _, in_table, in_section, _ in english)
 
 
 def test_a_cell_that_was_altered_is_answered_as_shown(type_line):

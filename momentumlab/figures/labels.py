@@ -243,7 +243,8 @@ def _objective(objective: Mapping[str, Any]) -> str:
     if kind == "quadratic":
         return "quadratic " + _spectrum(objective)
     if kind == "forces":
-        return f"a body under {len(objective.get('pushes', ()))} scripted pushes"
+        count = len(objective.get("pushes", ()))
+        return f"a body under {count} scripted push{'' if count == 1 else 'es'}"
     words = {"rosenbrock": "Rosenbrock", "beale": "Beale", "himmelblau": "Himmelblau", "booth": "Booth"}
     return words.get(kind, safe(kind).replace("_", " "))
 

@@ -66,6 +66,7 @@ def test_settings_are_named_shortly(key: str, value: labels.Value, text: str) ->
             "quadratic with condition 100 in 2 dimensions",
         ),
         ({"objective": {"kind": "forces", "pushes": [[1], [2]]}}, "a body under 2 scripted pushes"),
+        ({"objective": {"kind": "forces", "pushes": [[1]]}}, "a body under 1 scripted push"),
         (
             {"model": {"kind": "mlp", "hidden": [64, 32], "activation": "tanh"}, "data": {"kind": "digits"}},
             "neural network (64–32 hidden, tanh) on handwritten digits",
