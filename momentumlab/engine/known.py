@@ -11,12 +11,13 @@ from momentumlab.optimizers.methods import beyond_theory, method_of
 from momentumlab.problems.quadratic import MOST_DIRECTIONS, Quadratic, quadratic
 from momentumlab.results.rates import Expected, Theory
 from momentumlab.theory.method import Method, Numbers
-from momentumlab.theory.modes import period
+from momentumlab.theory.modes import period, spectral_radius
 from momentumlab.theory.stability import rate
 
 _MOST_RUNS = 2**14  # of a sweep whose rates are looked at
 _MOST_METHODS = 2**10  # of runs that differ in more than γ and η: each has its own
 _NUMBERS = {"gamma", "eta", "seed"}
+_EQUAL = 1e-9  # directions whose rates differ by less are as slow as each other
 _CLEAR = 10  # a rate is fitted to what stands so far above what rounding does
 _ROUNDINGS = 4  # of half a unit in the last place that an update, or a loss, is made of
 
@@ -49,12 +50,17 @@ def _expected(group: Group, landscape: Quadratic) -> Expected | None:
     bending = landscape.bending
     ends = bending if len(bending) <= MOST_DIRECTIONS else bending[[0, -1]]
     rates = np.broadcast_to(rate(method, ends), len(group.cells)).astype(np.float64)
-    periods = period(method, ends.reshape(-1, *[1] * len(method.shape)))
+    directions = ends.reshape(-1, *[1] * len(method.shape))
+    shape = (len(ends), len(group.cells))
+    periods, radius = (
+        np.broadcast_to(of(method, directions).reshape(len(ends), -1), shape) for of in (period, spectral_radius)
+    )
     upright = len(bending) == len(landscape.curvature)  # otherwise a distance has parts that never change
     return Expected(
         runs=column(group.cells, "run"),
         rates=np.where(np.isfinite(rates), rates, np.nan),
-        periods=np.broadcast_to(periods.reshape(len(ends), -1), (len(ends), len(group.cells))),
+        periods=periods,
+        lasting=radius > (1 - _EQUAL) * rates,
         floors=_floors(group, landscape, rates, distance=upright and bool(group.problem.minima)),
         column="distance" if upright and group.problem.minima else "loss",
         minimum=landscape.loss,

@@ -27,6 +27,7 @@ class Expected:
     runs: Sequence[int]
     rates: Numbers  # (run,): the spectral ones
     periods: Numbers  # (direction, run): updates of an oscillation
+    lasting: npt.NDArray[np.bool_]  # (direction, run): the slowest ones, whose rate is that of the run
     floors: Numbers  # (run,): the distance, or √(J − J*), below which rounding makes the numbers
     column: str  # of metrics.csv: `distance`, or `loss`
     minimum: float  # J*, which is taken off the loss
@@ -77,7 +78,8 @@ def _rate(values: Numbers, some: Expected, place: int) -> float:
     if not sizes[0] > some.floors[place]:
         return np.nan
     floor = max(float(some.floors[place] / sizes[0]), np.finfo(np.float64).eps)
-    return rate_of(sizes[::stride], some.periods[:, place], every=some.every * stride, floor=floor)
+    periods, lasting, every = some.periods[:, place], some.lasting[:, place], some.every * stride
+    return rate_of(sizes[::stride], periods, lasting=lasting, every=every, floor=floor)
 
 
 def _columns(metrics: Path, names: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:

@@ -10,12 +10,18 @@ from momentumlab.theory.method import Numbers
 
 _FLOOR = 1e-13  # of the first value: below it rounding makes the numbers
 _FEWEST = 3
+_SEEN = 3  # turns of the squares: in fewer a part of an oscillation would pass for a decay, or for growth
 _ROUNDS = 4
 _SETTLED = 1e-2  # of what the last round changed over a period: the next one changes the square of that
 
 
 def rate_of(
-    values: npt.ArrayLike, periods: npt.ArrayLike = math.inf, *, every: int = 1, floor: float = _FLOOR
+    values: npt.ArrayLike,
+    periods: npt.ArrayLike = math.inf,
+    *,
+    lasting: npt.ArrayLike = False,
+    every: int = 1,
+    floor: float = _FLOOR,
 ) -> float:
     """The factor per step by which a distance shrinks or grows in the end: the slope of its logarithm.
 
@@ -24,10 +30,13 @@ def rate_of(
     since a slope over parts of one is that of the oscillation as well; a period too long to be seen is left alone. Left
     out are the first half, where directions that are faster still count, and what lies below `floor` of the first
     value. A double root decays like t·rᵗ and not like rᵗ: where nothing oscillates that bend is fitted too. nan where
-    too little is left to tell.
+    too little is left to tell, and where an oscillation that is `lasting`, as many as periods, is not seen long enough.
     """
     sizes = _clean(np.abs(np.asarray(values, np.float64)), floor)
-    widths = _widths(np.atleast_1d(np.asarray(periods, np.float64)) / every, len(sizes))
+    turns = _turns(np.atleast_1d(np.asarray(periods, np.float64)) / every)
+    if (turns * np.asarray(lasting) * _SEEN > len(sizes)).any():
+        return math.nan
+    widths = _widths(turns, len(sizes))
     late = sizes[(len(sizes) - sum(widths)) // 2 :] if widths else sizes[len(sizes) // 2 :]
     steps = np.arange(len(sizes) - len(late), len(sizes), dtype=np.float64)
     if len(late) < _FEWEST or not late.any():
@@ -71,15 +80,21 @@ def _clean(sizes: Numbers, floor: float) -> Numbers:
     return sizes[: large[-1] + 1] if large.size else sizes[:0]
 
 
-def _widths(periods: Any, count: int) -> list[int]:
-    """The whole numbers of steps around the period of each square, as many as fit into a half of `count`."""
+def _turns(periods: Any) -> Numbers:
+    """The steps in which the square of each oscillation repeats, as steps can show it; 0 where nothing turns."""
     turned = 4 * np.pi / periods % (2 * np.pi)  # of x² in a step, which repeats twice as often
     turned = np.minimum(turned, 2 * np.pi - turned)
+    turns: Numbers = np.divide(2 * np.pi, turned, out=np.zeros_like(turned), where=turned > 0)
+    return turns
+
+
+def _widths(turns: Numbers, count: int) -> list[int]:
+    """The whole numbers of steps around each of the turns, as many as fit into two thirds of `count`."""
     widths: list[int] = []
-    for period in sorted(2 * np.pi / turned[turned > 0]):
+    for turn in sorted(turns[turns > 0]):
         # Between the two the oscillation cancels, though it takes no whole number of steps.
-        both = [math.floor(period), math.ceil(period)]
-        if sum(widths) + sum(both) <= count / 2:
+        both = [math.floor(turn), math.ceil(turn)]
+        if sum(widths) + sum(both) <= 2 * count / 3:
             widths += [width for width in both if width > 1]
     return widths
 

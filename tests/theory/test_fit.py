@@ -20,6 +20,18 @@ def test_of_powers_of_a_number_it_is_that_number():
     assert rate_of(np.ones(60)) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(("gamma", "eta"), [(0.9, 0.0205), (0.9, 0.1), (0.99, 0.01), (0.5, 2.5)])
+def test_a_part_of_an_oscillation_is_not_taken_for_a_decay(gamma, eta):
+    method = Method.of("momentum", gamma=gamma, eta=eta)
+    turns = period(method, 1.0)
+    for periods in np.arange(0.2, 4, 0.1):
+        found = rate_of(distances(method, [1.0], int(periods * turns)), turns, lasting=True)
+        # A part of a period would give anything between 0.6 and 1.6 times the rate.
+        assert math.isnan(found) or found == pytest.approx(np.sqrt(gamma), rel=5e-3)
+    values = distances(method, [1.0], int(20 * turns))
+    assert rate_of(values, [turns, 1e6], lasting=[True, False]) == pytest.approx(np.sqrt(gamma), rel=1e-3)
+
+
 def test_measured_and_predicted_rates_of_random_quadratics_agree():
     generator = np.random.default_rng(3)
     misses = []
