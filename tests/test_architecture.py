@@ -38,7 +38,7 @@ LAYERS = (
         "optimizers/together.py",
     ),
     ("figures/", "summary.py", "foresight.py"),
-    ("lab.py", "terminal.py", "foresight_words.py", "claims/"),
+    ("lab.py", "terminal.py", "foresight_words.py", "foresight_picture.py", "claims/"),
     ("cli_check.py", "cli_claims.py", "cli_theory.py"),
     ("cli.py",),
     ("__init__.py", "__main__.py"),

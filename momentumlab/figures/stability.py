@@ -1,0 +1,186 @@
+"""The stability map: over η and γ, how fast a rule converges on a quadratic, and from which η on it diverges.
+
+Colour is what people feel, updates to a millionth of the distance, on a logarithmic scale. γ goes upwards by what it
+remembers, 1/(1 − γ) updates, so that 0.9, 0.99 and 0.999 are equal steps. The edge is a line of its own and not read off
+the colours.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps, patheffects
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from momentumlab.figures import labels, legends, style
+from momentumlab.optimizers.rules import RULES
+from momentumlab.optimizers.update import Update
+from momentumlab.theory.method import Method, Numbers
+from momentumlab.theory.modes import critical_gamma
+from momentumlab.theory.stability import is_stable, largest_eta, rate
+from momentumlab.theory.tuning import Tuning, steps_at
+
+_SIDE = 300  # cells of the map in each direction
+_MATRICES = 2**20  # a second's worth: of many eigenvalues the cells are fewer
+_TOP = 0.9995  # the largest γ that is shown, unless a run has more
+_MOST = 1 - 1e-6
+_MARGIN = 25.0  # how much smaller than all that matters the smallest η is
+_BEYOND = 3.0  # how much of the unstable side is shown
+_SHOWN = 1e4  # an η farther from the edge than that is left out
+_FEW = 100  # runs whose points are large
+_DECADES = 1000.0  # from the fastest to the palest colour
+_LOST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 1e-3, 1e-4, 1e-5, 1e-6)  # 1 − γ at the ticks
+
+_UNSTABLE: dict[str, Any] = {"facecolor": "#F2F2F2", "edgecolor": "#C4C4C4", "hatch": "////", "linewidth": 0.0}
+_EDGE: dict[str, Any] = {"color": style.BLACK, "linewidth": 2.2}
+_CRITICAL: dict[str, Any] = {
+    "color": "white",
+    "linewidth": 1.8,
+    "path_effects": [patheffects.withStroke(linewidth=3.4, foreground=style.INK)],
+}
+_BEST: dict[str, Any] = {"marker": "*", "markersize": 19, "color": "white", "markeredgecolor": style.BLACK}
+_OWN: dict[str, Any] = {"marker": "D", "markersize": 10, "color": style.VERMILLION, "markeredgecolor": "white"}
+_FINISHED: dict[str, Any] = {"marker": "o", "color": "white", "markeredgecolor": style.INK}
+_DIVERGED: dict[str, Any] = {"marker": "X", "color": style.VERMILLION, "markeredgecolor": "white"}
+_MOMENTUM = (Update(RULES["momentum"]), Update(RULES["torch_momentum"]))
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How runs ended, each array (run,)."""
+
+    gamma: Numbers
+    eta: Numbers
+    diverged: npt.NDArray[np.bool_]
+
+
+def draw(
+    title: str,
+    notes: Sequence[str],
+    method: Method,
+    eigenvalues: Numbers,
+    best: Tuning,
+    runs: Outcomes | None = None,
+) -> Figure:
+    """The map of a method with one γ, for eigenvalues (eigenvalue,) that are all above 0.
+
+    On it lie `best` as a star and the method's own γ and η, or in their place `runs` by their outcome.
+    """
+    own = Outcomes(np.array([method.hyperparameters["gamma"]], float), np.array([method.eta], float), np.zeros(1, bool))
+    gammas, etas = _axes_of(method, eigenvalues, best, runs or own)
+    many = method.at(gamma=gammas[:, None], eta=etas)
+    with style.context():
+        reading = [*notes, *([_agreement(method, eigenvalues, runs)] if runs else [])]
+        figure = style.canvas(title, reading)
+        (axes,) = style.panels(figure, 1)
+        mesh = _colours(axes, gammas, etas, rate(many, eigenvalues))
+        entries = _lines(axes, method, eigenvalues, gammas, etas) + _points(axes, method, best, runs)
+        _scales(axes, gammas, etas)
+        _bar(figure, axes, mesh)
+        legends.below(figure, *zip(*entries, strict=True), columns=3)
+        return figure
+
+
+def _axes_of(method: Method, eigenvalues: Numbers, best: Tuning, runs: Outcomes) -> tuple[Numbers, Numbers]:
+    """(γ,) and (η,) of the cells: all that matters is on the map, and nothing that is too far to be compared."""
+    top = min(max(_TOP, float(runs.gamma.max())), _MOST)
+    side = min(_SIDE, math.isqrt(_MATRICES // len(eigenvalues)))
+    gammas = 1 - np.geomspace(1, 1 - top, side)
+    edges = largest_eta(method.at(gamma=gammas), eigenvalues.max())
+    edges = edges[np.isfinite(edges) & (edges > 0)] if np.isfinite(edges).any() else np.array([1 / eigenvalues.max()])
+    low, high = float(edges.min()), float(edges.max())
+    near = runs.eta[(runs.eta > low / _SHOWN) & (runs.eta < high * _SHOWN)]
+    low, high = (end([low, high, best.eta, *near.tolist()]) for end in (min, max))
+    return gammas, np.geomspace(low / _MARGIN, high * _BEYOND, side)
+
+
+def _colours(axes: Axes, gammas: Numbers, etas: Numbers, rates: Numbers) -> QuadMesh:
+    steps = np.ma.masked_invalid(np.vectorize(steps_at, otypes=[float])(rates))
+    fastest = float(steps.min())
+    norm = LogNorm(fastest, min(float(steps.max()), _DECADES * fastest))
+    mesh = axes.pcolormesh(etas, gammas, steps, norm=norm, cmap=colormaps["viridis"], shading="nearest")
+    mesh.set_rasterized(True)
+    return mesh
+
+
+def _lines(axes: Axes, method: Method, eigenvalues: Numbers, gammas: Numbers, etas: Numbers) -> list[tuple[Any, str]]:
+    """The edge, and for momentum where its extreme directions begin to oscillate."""
+    edge = largest_eta(method.at(gamma=gammas), eigenvalues.max())
+    axes.fill_betweenx(gammas, np.clip(edge, etas[0], etas[-1]), etas[-1], zorder=2, **_UNSTABLE)
+    (line,) = axes.plot(edge, gammas, zorder=3, **_EDGE)
+    drawn: list[tuple[Any, str]] = [(Patch(**_UNSTABLE), "diverges"), (line, "edge")]
+    if method.update not in _MOMENTUM:
+        return drawn
+    ends = [(float(eigenvalues.max()), "λ_max", "solid"), (float(eigenvalues.min()), "λ_min", (0, (4, 1.6)))]
+    for curvature, name, dash in ends if ends[0][0] > ends[1][0] else ends[:1]:
+        oscillates = etas[etas * curvature < 4]
+        (line,) = axes.plot(oscillates, critical_gamma(oscillates * curvature), zorder=1.5, linestyle=dash, **_CRITICAL)
+        drawn.append((line, f"critical damping of {name}"))
+    return drawn
+
+
+def _points(axes: Axes, method: Method, best: Tuning, runs: Outcomes | None) -> list[tuple[Any, str]]:
+    gamma, eta = float(method.hyperparameters["gamma"]), float(method.eta)
+    tuned = "best" if best.gamma != gamma else "best η at this γ"
+    marks: list[tuple[str, Any, Any, dict[str, Any]]] = []
+    if runs is None:
+        marks += [(f"here: {_place(gamma, eta)}", gamma, eta, _OWN)]
+    else:
+        size = {"markersize": 9 if len(runs.eta) <= _FEW else 6}
+        for look, chosen, word in ((_FINISHED, ~runs.diverged, "finished"), (_DIVERGED, runs.diverged, "diverged")):
+            if chosen.any():
+                words = f"{word}: {labels.counted(int(chosen.sum()), 'run')}"
+                marks += [(words, runs.gamma[chosen], runs.eta[chosen], look | size)]
+    marks += [(f"{tuned}: {_place(best.gamma, best.eta)}", best.gamma, best.eta, _BEST)]
+    drawn = []
+    for words, gammas, etas, look in marks:
+        (points,) = axes.plot(etas, gammas, linestyle="", zorder=5, clip_on=False, **look)
+        drawn.append((points, words))
+    return drawn
+
+
+def _place(gamma: float, eta: float) -> str:
+    return f"γ = {labels.number(gamma, 3)}, η = {labels.number(eta, 3)}"
+
+
+def _agreement(method: Method, eigenvalues: Numbers, runs: Outcomes) -> str:
+    """In how many runs fact was as predicted."""
+    stable = is_stable(method.at(gamma=runs.gamma, eta=runs.eta), eigenvalues)
+    right = int((stable != runs.diverged).sum())
+    slow = int((~stable & ~runs.diverged).sum())
+    said = f"predicted and measured agree in {right} of {labels.counted(len(runs.eta), 'run')}"
+    return said + (f"; {slow} were too short to diverge" if slow else "")
+
+
+def _scales(axes: Axes, gammas: Numbers, etas: Numbers) -> None:
+    axes.set_xscale("log")
+    axes.set_yscale("function", functions=(lambda gamma: -np.log10(np.maximum(1 - gamma, 1e-12)), _remembered))
+    axes.set(xlim=(etas[0], etas[-1]), ylim=(gammas[0], gammas[-1]), xlabel="learning rate η", ylabel="γ")
+    axes.xaxis.set_major_locator(LogLocator(numticks=9))
+    axes.xaxis.set_major_formatter(style.Decades(float(etas[0]), float(etas[-1])))
+    axes.yaxis.set_major_locator(FixedLocator([1 - lost for lost in _LOST if 1 - lost <= gammas[-1]]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda gamma, _: labels.number(gamma, 7)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.label.set(rotation=0, fontsize=style.LABEL + 2)
+
+
+def _remembered(place: Any) -> Any:
+    return 1 - 10.0**-place
+
+
+def _bar(figure: Figure, axes: Axes, mesh: QuadMesh) -> None:
+    bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=28, extend="max")
+    bar.locator = LogLocator(subs=(1.0, 3.0), numticks=10)
+    bar.formatter = FuncFormatter(lambda steps, _: labels.number(steps, 3))
+    bar.minorlocator = NullLocator()
+    bar.update_ticks()
+    bar.outline.set_visible(False)
+    bar.set_label("updates to a millionth of the distance (dark is faster)", fontsize=style.LABEL)
