@@ -1,4 +1,4 @@
-"""What is known before a run as a picture: the stability map over (η, γ), with the run or the runs of a result on it."""
+"""What is known before a run as a picture: the stability map over (η, γ), and on it the run or the runs of a result."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ import numpy as np
 from momentumlab.errors import ConfigError, ResultError
 from momentumlab.foresight import Foresight, directions, number
 from momentumlab.text import safe
+from momentumlab.theory.method import Method, Numbers
 from momentumlab.theory.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -27,12 +28,7 @@ def draw(foresight: Foresight, result: "Result | None" = None) -> "Figure":
     """
     from momentumlab.figures import stability
 
-    if why := _why_not(foresight):
-        raise ConfigError(f"--draw: {why}")
-    bending = directions(foresight.curvature)
-    method, told = foresight.method, foresight.prediction
-    assert bending is not None and method is not None and told is not None
-    assert told.gamma_best is not None and told.eta_best is not None and told.rate_best is not None
+    method, bending, best = _mapped(foresight)
     experiment = foresight.experiment
     where = f"λ from {number(bending[0])} to {number(bending[-1])}, κ = {number(bending[-1] / bending[0])}"
     return stability.draw(
@@ -40,7 +36,7 @@ def draw(foresight: Foresight, result: "Result | None" = None) -> "Figure":
         [where, *foresight.notes[:1]],
         method,
         bending,
-        Tuning(told.gamma_best, told.eta_best, told.rate_best),
+        best,
         None if result is None else _outcomes(result),
     )
 
@@ -60,16 +56,18 @@ def place(foresight: Foresight, result: "Result | None", out: Path | None) -> Pa
     return folder / f"{_STEM}.png"
 
 
-def _why_not(foresight: Foresight) -> str | None:
-    kind, bending, told = foresight.experiment.optimizer.kind, directions(foresight.curvature), foresight.prediction
-    if bending is None or foresight.method is None or told is None:
-        return f"there is nothing to draw: {'; '.join(foresight.notes)}"
-    if bending[0] < 0:
-        return "some direction bends down, which every rule leaves: no γ and η is stable here"
-    if foresight.gamma is None:
-        edge = f"{kind} is stable for η below {number(told.limit / told.curvature_max)}"
-        return f"{kind} has no single γ, so there is no map over (η, γ); {edge}, at its other hyperparameters"
-    return None
+def _mapped(foresight: Foresight) -> tuple[Method, Numbers, Tuning]:
+    """The method with one γ, the curvatures above 0, and the best γ and η; ConfigError where one is missing."""
+    method, told, kind = foresight.method, foresight.prediction, foresight.experiment.optimizer.kind
+    bending = directions(foresight.curvature)
+    if method is None or told is None or bending is None:
+        raise ConfigError(f"--draw: there is nothing to draw: {'; '.join(foresight.notes)}")
+    if foresight.gamma is None or kind == "sgd":
+        edge = f"it is stable for η below {number(told.limit / told.curvature_max)}"
+        raise ConfigError(f"--draw: {kind} has no single γ, so there is no map over η and γ; {edge}")
+    if told.gamma_best is None or told.eta_best is None or told.rate_best is None:
+        raise ConfigError("--draw: some direction bends down, and every rule leaves it: no γ and η is stable here")
+    return method, bending, Tuning(told.gamma_best, told.eta_best, told.rate_best)
 
 
 def _outcomes(result: "Result") -> "Outcomes":

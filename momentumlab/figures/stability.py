@@ -1,8 +1,8 @@
 """The stability map: over η and γ, how fast a rule converges on a quadratic, and from which η on it diverges.
 
 Colour is what people feel, updates to a millionth of the distance, on a logarithmic scale. γ goes upwards by what it
-remembers, 1/(1 − γ) updates, so that 0.9, 0.99 and 0.999 are equal steps. The edge is a line of its own and not read off
-the colours.
+remembers, 1/(1 − γ) updates, so that 0.9, 0.99 and 0.999 are equal steps. The edge is a line of its own, not
+read off the colours.
 """
 
 import math
@@ -17,7 +17,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from momentumlab.figures import labels, legends, style
@@ -32,15 +31,23 @@ _SIDE = 300  # cells of the map in each direction
 _MATRICES = 2**20  # a second's worth: of many eigenvalues the cells are fewer
 _TOP = 0.9995  # the largest γ that is shown, unless a run has more
 _MOST = 1 - 1e-6
-_MARGIN = 25.0  # how much smaller than all that matters the smallest η is
-_BEYOND = 3.0  # how much of the unstable side is shown
+_BELOW, _ABOVE = 50.0, 4.0  # how far below and above the edge the map goes
+_AROUND = 2.0  # how far beyond all points
 _SHOWN = 1e4  # an η farther from the edge than that is left out
 _FEW = 100  # runs whose points are large
 _DECADES = 1000.0  # from the fastest to the palest colour
 _LOST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 1e-3, 1e-4, 1e-5, 1e-6)  # 1 − γ at the ticks
 
 _UNSTABLE: dict[str, Any] = {"facecolor": "#F2F2F2", "edgecolor": "#C4C4C4", "hatch": "////", "linewidth": 0.0}
-_EDGE: dict[str, Any] = {"color": style.BLACK, "linewidth": 2.2}
+_WORD: dict[str, Any] = {
+    "rotation": 90,
+    "ha": "center",
+    "va": "center",
+    "fontsize": style.LABEL,
+    "zorder": 4,
+    "bbox": {"facecolor": "#F2F2F2", "edgecolor": "none", "pad": 3.0},
+}
+_EDGE: dict[str, Any] = {"color": style.BLACK, "linewidth": 2.0}
 _CRITICAL: dict[str, Any] = {
     "color": "white",
     "linewidth": 1.8,
@@ -49,7 +56,7 @@ _CRITICAL: dict[str, Any] = {
 _BEST: dict[str, Any] = {"marker": "*", "markersize": 19, "color": "white", "markeredgecolor": style.BLACK}
 _OWN: dict[str, Any] = {"marker": "D", "markersize": 10, "color": style.VERMILLION, "markeredgecolor": "white"}
 _FINISHED: dict[str, Any] = {"marker": "o", "color": "white", "markeredgecolor": style.INK}
-_DIVERGED: dict[str, Any] = {"marker": "X", "color": style.VERMILLION, "markeredgecolor": "white"}
+_DIVERGED: dict[str, Any] = {"marker": "X", "color": style.VERMILLION, "markeredgecolor": style.INK}
 _MOMENTUM = (Update(RULES["momentum"]), Update(RULES["torch_momentum"]))
 
 
@@ -98,8 +105,10 @@ def _axes_of(method: Method, eigenvalues: Numbers, best: Tuning, runs: Outcomes)
     edges = edges[np.isfinite(edges) & (edges > 0)] if np.isfinite(edges).any() else np.array([1 / eigenvalues.max()])
     low, high = float(edges.min()), float(edges.max())
     near = runs.eta[(runs.eta > low / _SHOWN) & (runs.eta < high * _SHOWN)]
-    low, high = (end([low, high, best.eta, *near.tolist()]) for end in (min, max))
-    return gammas, np.geomspace(low / _MARGIN, high * _BEYOND, side)
+    points = [best.eta, *near.tolist()]
+    return gammas, np.geomspace(
+        min(low / _BELOW, min(points) / _AROUND), max(high * _ABOVE, max(points) * _AROUND), side
+    )
 
 
 def _colours(axes: Axes, gammas: Numbers, etas: Numbers, rates: Numbers) -> QuadMesh:
@@ -116,7 +125,9 @@ def _lines(axes: Axes, method: Method, eigenvalues: Numbers, gammas: Numbers, et
     edge = largest_eta(method.at(gamma=gammas), eigenvalues.max())
     axes.fill_betweenx(gammas, np.clip(edge, etas[0], etas[-1]), etas[-1], zorder=2, **_UNSTABLE)
     (line,) = axes.plot(edge, gammas, zorder=3, **_EDGE)
-    drawn: list[tuple[Any, str]] = [(Patch(**_UNSTABLE), "diverges"), (line, "edge")]
+    if (reached := float(edge[len(edge) // 2])) < etas[-1]:
+        axes.text(math.sqrt(max(reached, etas[0]) * etas[-1]), gammas[len(edge) // 2], "diverges", **_WORD)
+    drawn: list[tuple[Any, str]] = [(line, "edge" + (": η = 2(1 + γ)/λ_max" if method.update in _MOMENTUM else ""))]
     if method.update not in _MOMENTUM:
         return drawn
     ends = [(float(eigenvalues.max()), "λ_max", "solid"), (float(eigenvalues.min()), "λ_min", (0, (4, 1.6)))]
@@ -129,26 +140,25 @@ def _lines(axes: Axes, method: Method, eigenvalues: Numbers, gammas: Numbers, et
 
 def _points(axes: Axes, method: Method, best: Tuning, runs: Outcomes | None) -> list[tuple[Any, str]]:
     gamma, eta = float(method.hyperparameters["gamma"]), float(method.eta)
-    tuned = "best" if best.gamma != gamma else "best η at this γ"
+    if best.gamma == gamma:
+        tuned = f"best at this γ: η* = {labels.number(best.eta, 3)}"
+    else:
+        tuned = f"best: γ* = {labels.number(best.gamma, 3)}, η* = {labels.number(best.eta, 3)}"
     marks: list[tuple[str, Any, Any, dict[str, Any]]] = []
     if runs is None:
-        marks += [(f"here: {_place(gamma, eta)}", gamma, eta, _OWN)]
+        marks += [(f"here: γ = {labels.number(gamma, 3)}, η = {labels.number(eta, 3)}", gamma, eta, _OWN)]
     else:
-        size = {"markersize": 9 if len(runs.eta) <= _FEW else 6}
+        size = {"markersize": 10 if len(runs.eta) <= _FEW else 6}
         for look, chosen, word in ((_FINISHED, ~runs.diverged, "finished"), (_DIVERGED, runs.diverged, "diverged")):
             if chosen.any():
                 words = f"{word}: {labels.counted(int(chosen.sum()), 'run')}"
                 marks += [(words, runs.gamma[chosen], runs.eta[chosen], look | size)]
-    marks += [(f"{tuned}: {_place(best.gamma, best.eta)}", best.gamma, best.eta, _BEST)]
+    marks += [(tuned, best.gamma, best.eta, _BEST)]
     drawn = []
     for words, gammas, etas, look in marks:
         (points,) = axes.plot(etas, gammas, linestyle="", zorder=5, clip_on=False, **look)
         drawn.append((points, words))
     return drawn
-
-
-def _place(gamma: float, eta: float) -> str:
-    return f"γ = {labels.number(gamma, 3)}, η = {labels.number(eta, 3)}"
 
 
 def _agreement(method: Method, eigenvalues: Numbers, runs: Outcomes) -> str:
@@ -183,4 +193,4 @@ def _bar(figure: Figure, axes: Axes, mesh: QuadMesh) -> None:
     bar.minorlocator = NullLocator()
     bar.update_ticks()
     bar.outline.set_visible(False)
-    bar.set_label("updates to a millionth of the distance (dark is faster)", fontsize=style.LABEL)
+    bar.set_label("updates to a millionth (dark is faster)", fontsize=style.LABEL)
