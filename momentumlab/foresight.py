@@ -23,7 +23,7 @@ from momentumlab.theory.method import Method, Numbers
 from momentumlab.theory.modes import peak, spectral_radius
 from momentumlab.theory.noise import Floor, noise_floor
 from momentumlab.theory.prediction import Prediction, predict
-from momentumlab.theory.stability import curvature_limit, rate
+from momentumlab.theory.stability import curvature_limit, largest_eta, rate
 from momentumlab.theory.tuning import Tuning, best_eta, best_eta_of, best_gamma, best_gamma_of
 
 _FOLLOWED = 64  # directions that are looked at one by one; of more the two ends, which decide for momentum
@@ -152,7 +152,10 @@ def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str:
             saddles += len(group.cells)
             continue
         unstable += int((np.broadcast_to(rate(many, bending), len(group.cells)) >= 1).sum())
-        edges += (curvature_limit(many) * many.eta / bending[-1]).ravel().tolist()
+        # A decay takes its part of the limit, and a larger one at a larger η.
+        closed = method.states == 2
+        edge = largest_eta(many, bending[-1]) if closed else curvature_limit(many) * many.eta / bending[-1]
+        edges += edge.ravel().tolist()
     said = f"{unstable} of {count} runs are predicted unstable"
     if edges:
         low, high = min(edges), max(edges)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from momentumlab.errors import ConfigError, ResultError
+from momentumlab.figures import labels
 from momentumlab.foresight import Foresight, directions, number
 from momentumlab.text import safe
 from momentumlab.theory.method import Method, Numbers
@@ -32,7 +33,7 @@ def draw(foresight: Foresight, result: "Result | None" = None) -> "Figure":
     experiment = foresight.experiment
     where = f"λ from {number(bending[0])} to {number(bending[-1])}, κ = {number(bending[-1] / bending[0])}"
     return stability.draw(
-        f"{experiment.name}: where {experiment.optimizer.kind} converges, and how fast",
+        f"{experiment.name}: where {labels.setting('rule', experiment.optimizer.kind)} converges, and how fast",
         [where, *foresight.notes[:1]],
         method,
         bending,

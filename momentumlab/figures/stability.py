@@ -125,8 +125,7 @@ def _lines(axes: Axes, method: Method, eigenvalues: Numbers, gammas: Numbers, et
     edge = largest_eta(method.at(gamma=gammas), eigenvalues.max())
     axes.fill_betweenx(gammas, np.clip(edge, etas[0], etas[-1]), etas[-1], zorder=2, **_UNSTABLE)
     (line,) = axes.plot(edge, gammas, zorder=3, **_EDGE)
-    if (reached := float(edge[len(edge) // 2])) < etas[-1]:
-        axes.text(math.sqrt(max(reached, etas[0]) * etas[-1]), gammas[len(edge) // 2], "diverges", **_WORD)
+    axes.text(0.965, 0.5, "diverges", transform=axes.transAxes, **_WORD)
     drawn: list[tuple[Any, str]] = [(line, "edge" + (": η = 2(1 + γ)/λ_max" if method.update in _MOMENTUM else ""))]
     if method.update not in _MOMENTUM:
         return drawn
