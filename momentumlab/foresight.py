@@ -219,6 +219,11 @@ def _curvature(group: Group) -> tuple[Curvature | None, list[str]]:
         notes.append("some direction bends down (λ_min < 0): no rule converges here, and each leaves at its rate")
     if not found.bending.size:
         notes.append("flat ground at the start: nothing bends, so no γ and η are better or worse here")
+    elif found.condition is None and found.bending[0] > 0:
+        notes.append(
+            "λ_min is 0 within its error, and what lies between is not known: rate, steps and the best γ and η are "
+            "those of the steepest direction alone, and flatter ones are slower"
+        )
     elif len(found.bending) < len(found.eigenvalues):
         flat = len(found.eigenvalues) - len(found.bending)
         notes.append(f"{flat} flat direction{'s' if flat > 1 else ''} left out: θ does not move along a curvature of 0")

@@ -31,10 +31,9 @@ def draw(foresight: Foresight, result: "Result | None" = None) -> "Figure":
 
     method, bending, best = _mapped(foresight)
     experiment = foresight.experiment
-    where = f"λ from {number(bending[0])} to {number(bending[-1])}, κ = {number(bending[-1] / bending[0])}"
     return stability.draw(
         f"{experiment.name}: where {labels.setting('rule', experiment.optimizer.kind)} converges, and how fast",
-        [where, *foresight.notes[:1]],
+        [_spectrum(bending, best), *foresight.notes[:1]],
         method,
         bending,
         best,
@@ -57,18 +56,27 @@ def place(foresight: Foresight, result: "Result | None", out: Path | None) -> Pa
     return folder / f"{_STEM}.png"
 
 
-def _mapped(foresight: Foresight) -> tuple[Method, Numbers, Tuning]:
-    """The method with one γ, the curvatures above 0, and the best γ and η; ConfigError where one is missing."""
+def _mapped(foresight: Foresight) -> tuple[Method, Numbers, Tuning | None]:
+    """The method with one γ and the curvatures above 0; ConfigError where one is missing. The best γ and η if known."""
     method, told, kind = foresight.method, foresight.prediction, foresight.experiment.optimizer.kind
-    bending = directions(foresight.curvature)
-    if method is None or told is None or bending is None:
+    found, bending = foresight.curvature, directions(foresight.curvature)
+    if method is None or told is None or found is None or bending is None:
         raise ConfigError(f"--draw: there is nothing to draw: {'; '.join(foresight.notes)}")
     if foresight.gamma is None or kind == "sgd":
         edge = f"it is stable for η below {number(told.limit / told.curvature_max)}"
         raise ConfigError(f"--draw: {kind} has no single γ, so there is no map over η and γ; {edge}")
     if told.gamma_best is None or told.eta_best is None or told.rate_best is None:
         raise ConfigError("--draw: some direction bends down, and every rule leaves it: no γ and η is stable here")
-    return method, bending, Tuning(told.gamma_best, told.eta_best, told.rate_best)
+    # Where only the steepest direction is known, nobody knows what would be best for the others.
+    best = Tuning(told.gamma_best, told.eta_best, told.rate_best) if found.condition else None
+    return method, bending, best
+
+
+def _spectrum(bending: Numbers, best: Tuning | None) -> str:
+    low, high = (labels.number(float(end)) for end in bending[[0, -1]])
+    if best is None:
+        return f"λ_max = {high}; flatter directions are not known, and slower than what is drawn"
+    return f"λ from {low} to {high}, κ = {labels.number(float(bending[-1] / bending[0]))}"
 
 
 def _outcomes(result: "Result") -> "Outcomes":

@@ -35,7 +35,8 @@ _BELOW, _ABOVE = 50.0, 4.0  # how far below and above the edge the map goes
 _AROUND = 2.0  # how far beyond all points
 _SHOWN = 1e4  # an η farther from the edge than that is left out
 _FEW = 100  # runs whose points are large
-_DECADES = 1000.0  # from the fastest to the palest colour
+_SLOWEST = 1000.0  # times the fastest: the palest colour
+_NARROW = 1.25  # condition numbers below have both lines of critical damping in one place
 _LOST = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 1e-3, 1e-4, 1e-5, 1e-6)  # 1 − γ at the ticks
 
 _UNSTABLE: dict[str, Any] = {"facecolor": "#F2F2F2", "edgecolor": "#C4C4C4", "hatch": "////", "linewidth": 0.0}
@@ -74,12 +75,12 @@ def draw(
     notes: Sequence[str],
     method: Method,
     eigenvalues: Numbers,
-    best: Tuning,
+    best: Tuning | None,
     runs: Outcomes | None = None,
 ) -> Figure:
     """The map of a method with one γ, for eigenvalues (eigenvalue,) that are all above 0.
 
-    On it lie `best` as a star and the method's own γ and η, or in their place `runs` by their outcome.
+    On it lie the method's own γ and η, or in their place `runs` by their outcome; `best` is a star.
     """
     own = Outcomes(np.array([method.hyperparameters["gamma"]], float), np.array([method.eta], float), np.zeros(1, bool))
     gammas, etas = _axes_of(method, eigenvalues, best, runs or own)
@@ -89,14 +90,15 @@ def draw(
         figure = style.canvas(title, reading)
         (axes,) = style.panels(figure, 1)
         mesh = _colours(axes, gammas, etas, rate(many, eigenvalues))
-        entries = _lines(axes, method, eigenvalues, gammas, etas) + _points(axes, method, best, runs)
+        entries = _lines(axes, method, eigenvalues, gammas, etas)
+        entries += _points(axes, method, runs) + (_star(axes, method, best) if best else [])
         _scales(axes, gammas, etas)
         _bar(figure, axes, mesh)
         legends.below(figure, *zip(*entries, strict=True), columns=3)
         return figure
 
 
-def _axes_of(method: Method, eigenvalues: Numbers, best: Tuning, runs: Outcomes) -> tuple[Numbers, Numbers]:
+def _axes_of(method: Method, eigenvalues: Numbers, best: Tuning | None, runs: Outcomes) -> tuple[Numbers, Numbers]:
     """(γ,) and (η,) of the cells: all that matters is on the map, and nothing that is too far to be compared."""
     top = min(max(_TOP, float(runs.gamma.max())), _MOST)
     side = min(_SIDE, math.isqrt(_MATRICES // len(eigenvalues)))
@@ -105,7 +107,7 @@ def _axes_of(method: Method, eigenvalues: Numbers, best: Tuning, runs: Outcomes)
     edges = edges[np.isfinite(edges) & (edges > 0)] if np.isfinite(edges).any() else np.array([1 / eigenvalues.max()])
     low, high = float(edges.min()), float(edges.max())
     near = runs.eta[(runs.eta > low / _SHOWN) & (runs.eta < high * _SHOWN)]
-    points = [best.eta, *near.tolist()]
+    points = [low, *([best.eta] if best else []), *near.tolist()]
     return gammas, np.geomspace(
         min(low / _BELOW, min(points) / _AROUND), max(high * _ABOVE, max(points) * _AROUND), side
     )
@@ -114,7 +116,7 @@ def _axes_of(method: Method, eigenvalues: Numbers, best: Tuning, runs: Outcomes)
 def _colours(axes: Axes, gammas: Numbers, etas: Numbers, rates: Numbers) -> QuadMesh:
     steps = np.ma.masked_invalid(np.vectorize(steps_at, otypes=[float])(rates))
     fastest = float(steps.min())
-    norm = LogNorm(fastest, min(float(steps.max()), _DECADES * fastest))
+    norm = LogNorm(fastest, min(float(steps.max()), _SLOWEST * fastest))
     mesh = axes.pcolormesh(etas, gammas, steps, norm=norm, cmap=colormaps["viridis"], shading="nearest")
     mesh.set_rasterized(True)
     return mesh
@@ -122,51 +124,61 @@ def _colours(axes: Axes, gammas: Numbers, etas: Numbers, rates: Numbers) -> Quad
 
 def _lines(axes: Axes, method: Method, eigenvalues: Numbers, gammas: Numbers, etas: Numbers) -> list[tuple[Any, str]]:
     """The edge, and for momentum where its extreme directions begin to oscillate."""
-    edge = largest_eta(method.at(gamma=gammas), eigenvalues.max())
+    steepest, flattest = float(eigenvalues.max()), float(eigenvalues.min())
+    edge = largest_eta(method.at(gamma=gammas), steepest)
     axes.fill_betweenx(gammas, np.clip(edge, etas[0], etas[-1]), etas[-1], zorder=2, **_UNSTABLE)
+    if edge.max() < etas[-1]:
+        axes.text(0.965, 0.5, "diverges", transform=axes.transAxes, **_WORD)
     (line,) = axes.plot(edge, gammas, zorder=3, **_EDGE)
-    axes.text(0.965, 0.5, "diverges", transform=axes.transAxes, **_WORD)
-    drawn: list[tuple[Any, str]] = [(line, "edge" + (": η = 2(1 + γ)/λ_max" if method.update in _MOMENTUM else ""))]
     if method.update not in _MOMENTUM:
-        return drawn
-    ends = [(float(eigenvalues.max()), "λ_max", "solid"), (float(eigenvalues.min()), "λ_min", (0, (4, 1.6)))]
-    for curvature, name, dash in ends if ends[0][0] > ends[1][0] else ends[:1]:
+        return [(line, "edge of stability")]
+    drawn: list[tuple[Any, str]] = [(line, "edge: η = 2(1 + γ)/λ_max")]
+    ends = [(steepest, " of λ_max", "solid"), (flattest, " of λ_min", (0, (4, 1.6)))]
+    for curvature, of, dash in ends if steepest > _NARROW * flattest else [(steepest, "", "solid")]:
         oscillates = etas[etas * curvature < 4]
         (line,) = axes.plot(oscillates, critical_gamma(oscillates * curvature), zorder=1.5, linestyle=dash, **_CRITICAL)
-        drawn.append((line, f"critical damping of {name}"))
+        drawn.append((line, f"critical damping{of}"))
     return drawn
 
 
-def _points(axes: Axes, method: Method, best: Tuning, runs: Outcomes | None) -> list[tuple[Any, str]]:
-    gamma, eta = float(method.hyperparameters["gamma"]), float(method.eta)
-    if best.gamma == gamma:
-        tuned = f"best at this γ: η* = {labels.number(best.eta, 3)}"
-    else:
-        tuned = f"best: γ* = {labels.number(best.gamma, 3)}, η* = {labels.number(best.eta, 3)}"
-    marks: list[tuple[str, Any, Any, dict[str, Any]]] = []
+def _points(axes: Axes, method: Method, runs: Outcomes | None) -> list[tuple[Any, str]]:
+    """The runs by their outcome, or what the method itself was told."""
     if runs is None:
-        marks += [(f"here: γ = {labels.number(gamma, 3)}, η = {labels.number(eta, 3)}", gamma, eta, _OWN)]
-    else:
-        size = {"markersize": 10 if len(runs.eta) <= _FEW else 6}
-        for look, chosen, word in ((_FINISHED, ~runs.diverged, "finished"), (_DIVERGED, runs.diverged, "diverged")):
-            if chosen.any():
-                words = f"{word}: {labels.counted(int(chosen.sum()), 'run')}"
-                marks += [(words, runs.gamma[chosen], runs.eta[chosen], look | size)]
-    marks += [(tuned, best.gamma, best.eta, _BEST)]
-    drawn = []
-    for words, gammas, etas, look in marks:
-        (points,) = axes.plot(etas, gammas, linestyle="", zorder=5, clip_on=False, **look)
-        drawn.append((points, words))
-    return drawn
+        gamma, eta = float(method.hyperparameters["gamma"]), float(method.eta)
+        here = f"here: γ = {labels.number(gamma, 3)}, η = {labels.number(eta, 3)}"
+        return [(_marked(axes, gamma, eta, _OWN), here)]
+    size = {"markersize": 10} if len(runs.eta) <= _FEW else {"markersize": 6, "markeredgewidth": 0.5}
+    outcomes = ((_FINISHED, ~runs.diverged, "finished"), (_DIVERGED, runs.diverged, "diverged"))
+    return [
+        (
+            _marked(axes, runs.gamma[chosen], runs.eta[chosen], look | size),
+            f"{word}: {labels.counted(int(chosen.sum()), 'run')}",
+        )
+        for look, chosen, word in outcomes
+        if chosen.any()
+    ]
+
+
+def _star(axes: Axes, method: Method, best: Tuning) -> list[tuple[Any, str]]:
+    eta = f"η* = {labels.number(best.eta, 3)}"
+    alone = best.gamma == method.hyperparameters["gamma"]
+    words = f"best at this γ: {eta}" if alone else f"best: γ* = {labels.number(best.gamma, 3)}, {eta}"
+    return [(_marked(axes, best.gamma, best.eta, _BEST), words)]
+
+
+def _marked(axes: Axes, gammas: Any, etas: Any, look: dict[str, Any]) -> Any:
+    (points,) = axes.plot(etas, gammas, linestyle="", zorder=5, clip_on=False, **look)
+    return points
 
 
 def _agreement(method: Method, eigenvalues: Numbers, runs: Outcomes) -> str:
-    """In how many runs fact was as predicted."""
+    """In how many runs the outcome was as predicted, and which way the others went."""
     stable = is_stable(method.at(gamma=runs.gamma, eta=runs.eta), eigenvalues)
-    right = int((stable != runs.diverged).sum())
-    slow = int((~stable & ~runs.diverged).sum())
-    said = f"predicted and measured agree in {right} of {labels.counted(len(runs.eta), 'run')}"
-    return said + (f"; {slow} were too short to diverge" if slow else "")
+    finished, diverged = int((~stable & ~runs.diverged).sum()), int((stable & runs.diverged).sum())
+    right, count = len(runs.eta) - finished - diverged, labels.counted(len(runs.eta), "run")
+    said = f"prediction and outcome agree in {right} of {count}"
+    said += f"; {finished} finished beyond the edge" if finished else ""
+    return said + (f"; {diverged} diverged before it" if diverged else "")
 
 
 def _scales(axes: Axes, gammas: Numbers, etas: Numbers) -> None:
@@ -188,7 +200,7 @@ def _remembered(place: Any) -> Any:
 def _bar(figure: Figure, axes: Axes, mesh: QuadMesh) -> None:
     bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=28, extend="max")
     bar.locator = LogLocator(subs=(1.0, 3.0), numticks=10)
-    bar.formatter = FuncFormatter(lambda steps, _: labels.number(steps, 3))
+    bar.formatter = style.Decades(*mesh.get_clim())
     bar.minorlocator = NullLocator()
     bar.update_ticks()
     bar.outline.set_visible(False)
