@@ -19,6 +19,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
+from momentumlab.errors import ConfigError
 from momentumlab.figures import labels, legends, style
 from momentumlab.optimizers.rules import RULES
 from momentumlab.optimizers.update import Update
@@ -80,19 +81,20 @@ def draw(
 ) -> Figure:
     """The map of a method with one γ, for eigenvalues (eigenvalue,) that are all above 0.
 
-    On it lie the method's own γ and η, or in their place `runs` by their outcome; `best` is a star.
+    On it lie the method's own γ and η, or in their place `runs` by their outcome; `best` is a star. ConfigError where
+    no γ has an edge.
     """
     own = Outcomes(np.array([method.hyperparameters["gamma"]], float), np.array([method.eta], float), np.zeros(1, bool))
     gammas, etas = _axes_of(method, eigenvalues, best, runs or own)
     many = method.at(gamma=gammas[:, None], eta=etas)
-    with style.context():
+    with style.context(), np.errstate(all="ignore"):  # far from the edge numbers leave the floats, and are not drawn
         reading = [*notes, *([_agreement(method, eigenvalues, runs)] if runs else [])]
         figure = style.canvas(title, reading)
         (axes,) = style.panels(figure, 1)
         mesh = _colours(axes, gammas, etas, rate(many, eigenvalues))
+        _scales(axes, gammas, etas)
         entries = _lines(axes, method, eigenvalues, gammas, etas)
         entries += _points(axes, method, runs) + (_star(axes, method, best) if best else [])
-        _scales(axes, gammas, etas)
         _bar(figure, axes, mesh)
         legends.below(figure, *zip(*entries, strict=True), columns=3)
         return figure
@@ -104,7 +106,9 @@ def _axes_of(method: Method, eigenvalues: Numbers, best: Tuning | None, runs: Ou
     side = min(_SIDE, math.isqrt(_MATRICES // len(eigenvalues)))
     gammas = 1 - np.geomspace(1, 1 - top, side)
     edges = largest_eta(method.at(gamma=gammas), eigenvalues.max())
-    edges = edges[np.isfinite(edges) & (edges > 0)] if np.isfinite(edges).any() else np.array([1 / eigenvalues.max()])
+    edges = edges[np.isfinite(edges) & (edges > 0)]
+    if not edges.size:
+        raise ConfigError("--draw: there is no edge of stability at any γ, so there is no map")
     low, high = float(edges.min()), float(edges.max())
     near = runs.eta[(runs.eta > low / _SHOWN) & (runs.eta < high * _SHOWN)]
     points = [low, *([best.eta] if best else []), *near.tolist()]
@@ -167,7 +171,10 @@ def _star(axes: Axes, method: Method, best: Tuning) -> list[tuple[Any, str]]:
 
 
 def _marked(axes: Axes, gammas: Any, etas: Any, look: dict[str, Any]) -> Any:
-    (points,) = axes.plot(etas, gammas, linestyle="", zorder=5, clip_on=False, **look)
+    """Points, whole also where they lie on the frame; those off the map are left out."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    on = (left <= etas) & (etas <= right) & (low <= gammas) & (gammas <= high)
+    (points,) = axes.plot(np.where(on, etas, np.nan), gammas, linestyle="", zorder=5, clip_on=False, **look)
     return points
 
 
