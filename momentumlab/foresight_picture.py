@@ -8,6 +8,7 @@ import numpy as np
 from momentumlab.errors import ConfigError, ResultError
 from momentumlab.figures import labels
 from momentumlab.foresight import Foresight, directions, number
+from momentumlab.problems.curvature import Curvature
 from momentumlab.text import safe
 from momentumlab.theory.method import Method, Numbers
 from momentumlab.theory.tuning import Tuning
@@ -33,7 +34,7 @@ def draw(foresight: Foresight, result: "Result | None" = None) -> "Figure":
     experiment = foresight.experiment
     return stability.draw(
         f"{experiment.name}: where {labels.setting('rule', experiment.optimizer.kind)} converges, and how fast",
-        [_spectrum(bending, best), *foresight.notes[:1]],
+        [_spectrum(foresight.curvature, bending), *foresight.notes[:1]],
         method,
         bending,
         best,
@@ -65,16 +66,17 @@ def _mapped(foresight: Foresight) -> tuple[Method, Numbers, Tuning | None]:
     if foresight.gamma is None or kind == "sgd":
         edge = f"it is stable for η below {number(told.limit / told.curvature_max)}"
         raise ConfigError(f"--draw: {kind} has no single γ, so there is no map over η and γ; {edge}")
-    if told.gamma_best is None or told.eta_best is None or told.rate_best is None:
+    if bending[0] < 0:
         raise ConfigError("--draw: some direction bends down, and every rule leaves it: no γ and η is stable here")
     # Where only the steepest direction is known, nobody knows what would be best for the others.
-    best = Tuning(told.gamma_best, told.eta_best, told.rate_best) if found.condition else None
-    return method, bending, best
+    if found.condition is None or told.gamma_best is None or told.eta_best is None or told.rate_best is None:
+        return method, bending, None
+    return method, bending, Tuning(told.gamma_best, told.eta_best, told.rate_best)
 
 
-def _spectrum(bending: Numbers, best: Tuning | None) -> str:
+def _spectrum(found: Curvature | None, bending: Numbers) -> str:
     low, high = (labels.number(float(end)) for end in bending[[0, -1]])
-    if best is None:
+    if found is None or found.condition is None:
         return f"λ_max = {high}; flatter directions are not known, and slower than what is drawn"
     return f"λ from {low} to {high}, κ = {labels.number(float(bending[-1] / bending[0]))}"
 

@@ -85,9 +85,9 @@ def draw(
     no γ has an edge.
     """
     own = Outcomes(np.array([method.hyperparameters["gamma"]], float), np.array([method.eta], float), np.zeros(1, bool))
-    gammas, etas = _axes_of(method, eigenvalues, best, runs or own)
-    many = method.at(gamma=gammas[:, None], eta=etas)
     with style.context(), np.errstate(all="ignore"):  # far from the edge numbers leave the floats, and are not drawn
+        gammas, etas = _axes_of(method, eigenvalues, best, runs or own)
+        many = method.at(gamma=gammas[:, None], eta=etas)
         reading = [*notes, *([_agreement(method, eigenvalues, runs)] if runs else [])]
         figure = style.canvas(title, reading)
         (axes,) = style.panels(figure, 1)
