@@ -151,7 +151,7 @@ def _points(axes: Axes, method: Method, runs: Outcomes | None) -> list[tuple[Any
         gamma, eta = float(method.hyperparameters["gamma"]), float(method.eta)
         here = f"here: γ = {labels.number(gamma, 3)}, η = {labels.number(eta, 3)}"
         return [(_marked(axes, gamma, eta, _OWN), here)]
-    size = {"markersize": 10} if len(runs.eta) <= _FEW else {"markersize": 6, "markeredgewidth": 0.5}
+    size = {"markersize": 10} if len(runs.eta) <= _FEW else {"markersize": 6.5, "markeredgewidth": 0.3}
     outcomes = ((_FINISHED, ~runs.diverged, "finished"), (_DIVERGED, runs.diverged, "diverged"))
     return [
         (
