@@ -3,14 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from momentumlab import lab
+from momentumlab.errors import ConfigError
 from momentumlab.experiment import load
 from momentumlab.figures import stability, style
 from momentumlab.foresight_picture import draw
+from momentumlab.problems.curvature import Curvature
 from momentumlab.theory.method import Method
 from momentumlab.theory.modes import critical_gamma
 from momentumlab.theory.stability import largest_eta, rate
@@ -119,6 +122,44 @@ def test_another_rule_has_its_edge_and_no_lines_of_momentum():
 def test_many_eigenvalues_are_drawn_in_few_cells():
     cells = draw(foreseen({"kind": "quadratic", "condition": 100, "dimension": 64}, eta=0.01)).axes[0].collections[0]
     assert 64 * cells.get_array().size <= 2**20
+
+
+def test_directions_that_bend_alike_have_one_line_of_critical_damping():
+    found = entries(draw(foreseen({"kind": "quadratic", "eigenvalues": [1, 1.2]}, eta=0.01)))
+    assert [text for text in found if text.startswith("critical")] == ["critical damping"]
+
+
+def test_nothing_is_called_best_where_only_the_steepest_direction_is_known():
+    known = foreseen(eta=0.01)
+    ends = Curvature(np.array([0.0, 2.0]), np.array([1e-6, 1e-6]), complete=False, quadratic=False)
+    figure = draw(replace(known, curvature=ends))
+    assert not [text for text in entries(figure) if text.startswith("best")]
+    assert words(figure)[1] == "λ_max = 2; flatter directions are not known, and slower than what is drawn"
+
+
+def test_a_run_far_off_the_map_is_left_out_of_it():
+    figure = draw(foreseen(eta=1e-100))
+    assert np.isnan(entries(figure)["here: γ = 0.9, η = 1e−100"].get_xdata()).all()
+    assert figure.axes[0].get_xlim()[0] > 1e-6
+
+
+def test_where_no_eta_converges_none_is_the_best():
+    # With a dampening of 1 momentum follows no gradient but the first; without γ torch's leaves the dampening out.
+    found = entries(draw(foreseen(dampening=1.0, gamma=0.9, eta=0.01)))
+    assert list(found) == ["edge of stability", "here: γ = 0.9, η = 0.01"]
+
+
+@pytest.mark.parametrize("eigenvalues", [[1e-200], [1e-320, 1.0], [1e308]])
+def test_extreme_curvatures_are_drawn(eigenvalues):
+    figure = draw(foreseen({"kind": "quadratic", "eigenvalues": eigenvalues}, eta=1e-300))
+    (edge, *_) = entries(figure)[EDGE].get_xdata()
+    assert edge == pytest.approx(2 / eigenvalues[-1], rel=1e-9)  # a halving's rounding, of exponents of hundreds
+
+
+def test_where_no_gamma_has_an_edge_there_is_no_map():
+    # The decay is so much steeper than the landscape that it alone decides.
+    with pytest.raises(ConfigError, match="no edge of stability"):
+        draw(foreseen({"kind": "quadratic", "eigenvalues": [1e-200]}, weight_decay=1.0, eta=0.01))
 
 
 # ---- the runs of a result --------------------------------------------------------------------------------------------
