@@ -24,7 +24,7 @@ from momentumlab.theory.method import Method, Numbers
 from momentumlab.theory.modes import critical_eta, peak, spectral_radius
 from momentumlab.theory.noise import Floor, noise_floor
 from momentumlab.theory.prediction import Prediction, predict
-from momentumlab.theory.stability import curvature_limit, rate
+from momentumlab.theory.stability import curvature_limit, largest_eta, rate
 from momentumlab.theory.tuning import Tuning, best_eta, best_eta_of, best_gamma, best_gamma_of
 
 _FOLLOWED = 64  # directions that are looked at one by one; of more the two ends, which decide for momentum
@@ -176,7 +176,10 @@ def _line_of_many(known: Sequence[tuple[Group, Curvature]]) -> str | None:
             saddles += len(group.cells)
             continue
         unstable += int((np.broadcast_to(rate(many, bending), len(group.cells)) >= 1).sum())
-        edges += (curvature_limit(many) * many.eta / bending[-1]).ravel().tolist()
+        # A decay takes its part of the limit, and a larger one at a larger η.
+        closed = method.states == 2
+        edge = largest_eta(many, bending[-1]) if closed else curvature_limit(many) * many.eta / bending[-1]
+        edges += edge.ravel().tolist()
     said = f"{unstable} of {count} runs are predicted unstable"
     if edges:
         low, high = min(edges), max(edges)
@@ -240,6 +243,11 @@ def _curvature(group: Group) -> tuple[Curvature | None, list[str]]:
         notes.append("some direction bends down (λ_min < 0): no rule converges here, and each leaves at its rate")
     if not found.bending.size:
         notes.append("flat ground at the start: nothing bends, so no γ and η are better or worse here")
+    elif found.condition is None and found.bending[0] > 0:
+        notes.append(
+            "λ_min is 0 within its error, and what lies between is not known: rate, steps and the best γ and η are "
+            "those of the steepest direction alone, and flatter ones are slower"
+        )
     elif len(found.bending) < len(found.eigenvalues):
         flat = len(found.eigenvalues) - len(found.bending)
         notes.append(f"{flat} flat direction{'s' if flat > 1 else ''} left out: θ does not move along a curvature of 0")

@@ -39,7 +39,7 @@ LAYERS = (
         "optimizers/together.py",
     ),
     ("figures/", "summary.py", "foresight.py", "expectations.py"),
-    ("lab.py", "terminal.py", "foresight_words.py", "advice.py", "claims/"),
+    ("lab.py", "terminal.py", "foresight_words.py", "foresight_picture.py", "advice.py", "claims/"),
     ("cli_check.py", "cli_claims.py", "cli_theory.py"),
     ("cli.py",),
     ("__init__.py", "__main__.py"),

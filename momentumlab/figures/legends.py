@@ -32,13 +32,13 @@ def inside(axes: Axes, handles: Sequence[Any], texts: Sequence[str], **options: 
     return made
 
 
-def below(figure: Figure, handles: Sequence[Any], texts: Sequence[str]) -> Legend:
-    """A legend in a row under all axes."""
+def below(figure: Figure, handles: Sequence[Any], texts: Sequence[str], *, columns: int | None = None) -> Legend:
+    """A legend under all axes: in a row, or in so many columns."""
     made = figure.legend(
         list(handles),
         [style.plain(text) for text in texts],
         loc="outside lower center",
-        ncols=max(3, len(handles)),
+        ncols=columns or max(3, len(handles)),
         columnspacing=1.6,
     )
     return _literal(made)

@@ -10,6 +10,7 @@ from momentumlab.theory.method import Numbers
 
 _FLOOR = 1e-13  # of the first value: below it rounding makes the numbers
 _FEWEST = 3
+_STILL = 100  # what turns that slowly does not turn: of critical damping rounding makes such an oscillation
 _SEEN = 3  # turns of the squares: in fewer a part of an oscillation would pass for a decay, or for growth
 _ROUNDS = 4
 _SETTLED = 1e-2  # of what the last round changed over a period: the next one changes the square of that
@@ -34,7 +35,8 @@ def rate_of(
     """
     sizes = _clean(np.abs(np.asarray(values, np.float64)), floor)
     turns = _turns(np.atleast_1d(np.asarray(periods, np.float64)) / every)
-    if (turns * np.asarray(lasting) * _SEEN > len(sizes)).any():
+    partly = (turns * _SEEN > len(sizes)) & (turns < _STILL * len(sizes))
+    if (partly & np.asarray(lasting)).any():
         return math.nan
     widths = _widths(turns, len(sizes))
     late = sizes[(len(sizes) - sum(widths)) // 2 :] if widths else sizes[len(sizes) // 2 :]

@@ -22,6 +22,7 @@ from momentumlab.theory.modes import spectral_radius
 
 _ANGLES = 2048  # looked at along the half circle, for more than two states
 _HALVINGS = 60
+_FARTHEST = 1e12  # of η·λ, and 1 over it: nobody looks for an edge beyond
 _CELLS = 2**18  # matrices that are looked at together
 
 
@@ -37,6 +38,24 @@ def curvature_limit(method: Method) -> Numbers:
 def limit(method: Method) -> Any:
     """The largest stable η·λ, (…): for momentum 2(1 + γ)."""
     return curvature_limit(method) * method.eta
+
+
+def largest_eta(method: Method, curvature: npt.ArrayLike) -> Numbers:
+    """The edge, (…): every η below is stable in a direction of this curvature λ > 0, and those just above are not.
+
+    It is limit/λ but for weight decay, which is part of the limit and grows with η: 2(1 + γ)/(λ + w) with coupled decay
+    w. Found by halving; inf where no η is too large, 0 where all are.
+    """
+    bends = np.asarray(curvature, np.float64)
+    shape = np.broadcast_shapes(method.shape, bends.shape)
+    low, high = (np.broadcast_to(end / bends, shape) for end in (1 / _FARTHEST, _FARTHEST))
+    for _ in range(_HALVINGS):
+        middle = np.sqrt(low) * np.sqrt(high)
+        stable = curvature_limit(method.at(eta=middle)) >= bends
+        low, high = np.where(stable, middle, low), np.where(stable, high, middle)
+    far = low * bends
+    edge: Numbers = np.where(far > 0.99 * _FARTHEST, np.inf, np.where(far < 1.01 / _FARTHEST, 0, low))
+    return edge
 
 
 def is_stable(method: Method, eigenvalues: npt.ArrayLike) -> npt.NDArray[np.bool_]:

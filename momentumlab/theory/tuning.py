@@ -100,7 +100,9 @@ def best_gamma_of(method: Method, eigenvalues: npt.ArrayLike) -> Tuning | None:
 
 
 def best(method: Method, eigenvalues: npt.ArrayLike) -> Tuning | None:
-    """The best γ and η of the method's rule for these eigenvalues, (eigenvalue,); None where one is not above 0.
+    """The best γ and η of the method's rule for these eigenvalues, (eigenvalue,).
+
+    None where one of them is not above 0, and where no η converges.
 
     Momentum, ema, Nesterov and gradient descent by their formulas. Of other rules, and with weight decay or dampening,
     the best η alone.
@@ -109,7 +111,10 @@ def best(method: Method, eigenvalues: npt.ArrayLike) -> Tuning | None:
     if smallest <= 0:
         return None
     tune = _TUNED.get(method.update)
-    return tune(smallest, largest) if tune else best_eta_of(method, eigenvalues)
+    if tune:
+        return tune(smallest, largest)
+    found = best_eta_of(method, eigenvalues)
+    return found if found.rate < 1 else None
 
 
 def _average(smallest: float, largest: float) -> Tuning:

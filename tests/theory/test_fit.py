@@ -29,7 +29,14 @@ def test_a_part_of_an_oscillation_is_not_taken_for_a_decay(gamma, eta):
         # A part of a period would give anything between 0.6 and 1.6 times the rate.
         assert math.isnan(found) or found == pytest.approx(np.sqrt(gamma), rel=5e-3)
     values = distances(method, [1.0], int(20 * turns))
-    assert rate_of(values, [turns, 1e6], lasting=[True, False]) == pytest.approx(np.sqrt(gamma), rel=1e-3)
+    assert rate_of(values, [turns, 1000], lasting=[True, False]) == pytest.approx(np.sqrt(gamma), rel=1e-3)
+
+
+def test_critical_damping_is_no_slow_oscillation():
+    method = Method.of("momentum", gamma=0.64, eta=0.04)
+    values = distances(method, [1.0], 180)
+    assert rate_of(values, 1e8, lasting=True) == pytest.approx(0.8, rel=1e-3)
+    assert math.isnan(rate_of(values, 1e3, lasting=True))
 
 
 def test_measured_and_predicted_rates_of_random_quadratics_agree():
