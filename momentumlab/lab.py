@@ -286,7 +286,7 @@ def _allow(grid: Grid, allow_code: Collection[str]) -> None:
 
 def _kinds_with(metric: str, kinds: list[str]) -> list[str]:
     # A metric that was asked for is drawn where it stands; paths and pushes show none.
-    return kinds if metric == "loss" else [kind for kind in kinds if kind in {"curves", "heatmap"}]
+    return kinds if metric == "loss" else [kind for kind in kinds if kind in {"curves", "heatmap"}] or ["curves"]
 
 
 def missing_pictures(result: Result) -> list[Path]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import momentumlab
+from momentumlab import lab
 from momentumlab.errors import ConfigError, DataError
 from tests.reference import case
 
@@ -564,3 +565,9 @@ def test_the_losses_of_a_table_are_of_steps_that_runs_have_recorded_and_not_of_w
 def test_the_manifest_of_a_formula_names_the_processor(runs):
     result = momentumlab.run("ravine", set={"train.device": "cuda", "train.steps": 2}, runs=runs)
     assert result.manifest["device"] == "cpu"
+
+
+def test_a_metric_of_pushes_is_drawn_as_curves(runs):
+    """They have no curves of their own accord: there is no loss."""
+    result = momentumlab.run("two_pushes", runs=runs)
+    assert [path.name for path in lab.plot([result.folder], metric="velocity_norm").pictures] == ["velocity_norm.png"]
