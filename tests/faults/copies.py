@@ -139,7 +139,7 @@ def watched(tries):
 
         return called
 
-    loop._go_on = noted(lambda stack, ledger, saved, tick: f"from step {int(saved['step'])}", go_on)
+    loop._go_on = noted(lambda stack, ledger, watch, saved, tick: f"from step {int(saved['step'])}", go_on)
     chunks.train_alone = workers.train_alone = noted(lambda *_: "alone", alone)
     ResultWriter.abandon_chunk = noted(lambda *_: f"abandoned: {traceback.format_exc()}", abandon)
     yield

@@ -81,9 +81,9 @@ def test_what_was_gone_on_with_is_gone_on_with_again(tmp_path, monkeypatch):
 
     go_on, steps = loop._go_on, []
 
-    def noted(stack, ledger, saved, tick):
+    def noted(stack, ledger, watch, saved, tick):
         steps.append(int(saved["step"]))
-        return go_on(stack, ledger, saved, tick)
+        return go_on(stack, ledger, watch, saved, tick)
 
     monkeypatch.setattr(loop, "_go_on", noted)
     monkeypatch.setattr(ResultWriter, "abandon_chunk", lambda self: pytest.fail("a state that was no good"))
