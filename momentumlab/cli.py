@@ -146,9 +146,11 @@ def run(
     if as_json:
         print_json(_as_object(carried, pictures) | {"expected": [one.as_object() for one in judged]})
     elif not quiet:
+        from momentumlab import hindsight
         from momentumlab.summary import run_lines
 
         typer.echo("\n".join([*run_lines(result), *(f"expected: {safe(one)}" for one in judged)]))
+        say_all(filter(None, [hindsight.line(result)]))
         _say_where(result, pictures)
     raise typer.Exit(_run_code(result, judged))
 

@@ -60,16 +60,11 @@ def setting(value: Any) -> str:
 
 
 def run_lines(result: Result) -> list[str]:
-    """A single run as the article prints it: the loss before every fifth part of the updates, then what was learned.
-
-    Where theory knows the run, a last line holds its prediction against the fact.
-    """
+    """A single run as the article prints it: the loss before every fifth part of the updates, then what was learned."""
     lines = _loss_lines(result)
     ending = _ending(result, 0)
     learned = _learned(result)
-    theory = hindsight.line(result)
-    told = learned + _reached(result) + ([ending] if ending else []) + ([theory] if theory else [])
-    return lines + ([""] if lines else []) + told
+    return lines + ([""] if lines else []) + learned + _reached(result) + ([ending] if ending else [])
 
 
 def sweep_table(result: Result, most: int | None = None, *, narrow: bool = False) -> Table:

@@ -13,7 +13,7 @@ import momentumlab
 from momentumlab import hindsight
 from momentumlab.advice import advice
 from momentumlab.results import reader
-from momentumlab.summary import run_lines, sweep_table
+from momentumlab.summary import sweep_table
 
 LINE = {"data": {"kind": "line"}, "model": {"kind": "linear", "start": [0.1, 0.9]}, "train": {"epochs": 80}}
 BOWL = {"objective": {"kind": "quadratic", "eigenvalues": [1.0, 4.0]}, "train": {"steps": 60}}
@@ -106,13 +106,13 @@ def test_the_way_to_the_floor_is_measured_in_the_rows(swept):
     assert {"—", ">80"} < set(measured)
 
 
-def test_a_run_says_prediction_and_fact_in_its_last_line(tmp_path):
-    lines = run_lines(momentumlab.run(BOWL, gamma=0.5, eta=0.2, runs=tmp_path))
-    assert lines[-1] == "theory: rate 0.7071 predicted, 0.7071 measured"
-    line = run_lines(momentumlab.run(LINE, gamma=0.5, eta=0.1, runs=tmp_path))[-1]
+def test_a_run_says_prediction_and_fact_in_one_line(tmp_path):
+    line = hindsight.line(momentumlab.run(BOWL, gamma=0.5, eta=0.2, runs=tmp_path))
+    assert line == "theory: rate 0.7071 predicted, 0.7071 measured"
+    line = hindsight.line(momentumlab.run(LINE, gamma=0.5, eta=0.1, runs=tmp_path))
     said = r"theory: rate 0\.7071 predicted, 0\.70\d\d measured; "
     assert re.fullmatch(said + r"steps to the floor of the loss: (\d+) predicted, \1 measured", line)
-    assert not any(line.startswith("theory") for line in run_lines(momentumlab.run("rosenbrock", runs=tmp_path)))
+    assert hindsight.line(momentumlab.run("rosenbrock", runs=tmp_path)) is None
 
 
 def test_a_rate_just_below_one_is_told_from_one():

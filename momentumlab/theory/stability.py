@@ -32,7 +32,7 @@ def curvature_limit(method: Method) -> Numbers:
     Its gain over 1/η is the limit of ηλ: `limit`. With coupled weight decay w the decay takes its part, 2(1 + γ)/η − w.
     0 where nothing is stable.
     """
-    return _of_two(method) if method.states == 2 else np.vectorize(_of_many)(_cells(method))
+    return _of_two(method) if method.states == 2 else np.vectorize(_of_many, otypes=[np.float64])(_cells(method))
 
 
 def limit(method: Method) -> Any:
