@@ -140,10 +140,10 @@ def line(result: Result) -> str | None:
     told = {header: words[0] for header, words in columns(result, result.some("run", "step", "loss"))}
     if not told:
         return None
-    said = f"theory: rate {told['rate (theory)']} predicted, {told['rate']} measured"
+    said = f"rate {told['rate']} measured, {told['rate (theory)']} predicted"
     if "to floor (theory)" not in told:
         return said
-    return f"{said}; steps to the floor of the loss: {told['to floor (theory)']} predicted, {told['to floor']} measured"
+    return f"{said}; steps to the floor of the loss: {told['to floor']} measured, {told['to floor (theory)']} predicted"
 
 
 def to_floor(result: Result, metrics: Columns) -> tuple[list[str], list[str] | None] | None:

@@ -37,8 +37,8 @@ def test_run_prints_what_the_article_prints(type_in):
         "learned: w = 1.9837, b = 1.0177",
         "true:    w = 2.0000, b = 1.0000",
     ]
-    theory = "theory: rate 0.9487 predicted, 0.9487 measured; steps to the floor of the loss: 97 predicted, 97 measured"
-    assert theory in err.splitlines()
+    rate = "rate 0.9487 measured, 0.9487 predicted; steps to the floor of the loss: 97 measured, 97 predicted"
+    assert rate in err.splitlines()
     assert str(only_result() / "figures" / "loss.png") in err
     assert (only_result() / "figures" / "loss.png").read_bytes().startswith(b"\x89PNG")
 

@@ -108,10 +108,10 @@ def test_the_way_to_the_floor_is_measured_in_the_rows(swept):
 
 def test_a_run_says_prediction_and_fact_in_one_line(tmp_path):
     line = hindsight.line(momentumlab.run(BOWL, gamma=0.5, eta=0.2, runs=tmp_path))
-    assert line == "theory: rate 0.7071 predicted, 0.7071 measured"
+    assert line == "rate 0.7071 measured, 0.7071 predicted"
     line = hindsight.line(momentumlab.run(LINE, gamma=0.5, eta=0.1, runs=tmp_path))
-    said = r"theory: rate 0\.7071 predicted, 0\.70\d\d measured; "
-    assert re.fullmatch(said + r"steps to the floor of the loss: (\d+) predicted, \1 measured", line)
+    said = r"rate 0\.70\d\d measured, 0\.7071 predicted; "
+    assert re.fullmatch(said + r"steps to the floor of the loss: (\d+) measured, \1 predicted", line)
     assert hindsight.line(momentumlab.run("rosenbrock", runs=tmp_path)) is None
 
 
