@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from momentumlab import hindsight
-from momentumlab.figures.labels import metric_name
 from momentumlab.foresight import eta_alone, gamma_alone, number
 from momentumlab.results.reader import Result
 from momentumlab.summary import SYMBOLS, rank, setting, varied_columns
@@ -18,6 +17,7 @@ from momentumlab.theory.method import Method, Numbers
 from momentumlab.theory.stability import limit
 from momentumlab.theory.tuning import best
 
+_SCORES = {"test_loss": "test loss", "train_loss": "training loss", "loss_last": "loss"}
 _MANY = 20  # values of a seed that a command still lists
 
 
@@ -45,7 +45,7 @@ def _best_measured(result: Result) -> str:
     alone = set(names) <= {"gamma", "eta"}  # beside other rules, say, a value of γ is no edge
     border = [f"{SYMBOLS[name]} = {said[name]}" for name in names if alone and _on_border(result, name, row)]
     lies = f"; the best lies at the edge of what was swept: {', '.join(border)}" if border else ""
-    what = f"{of}{metric_name(metric.removesuffix('_last'))} {measured_number(score)}"
+    what = f"{of}{_SCORES[metric]} {measured_number(score)}"
     return f"best measured: {', '.join([*settings, what])}{lies}"
 
 
