@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -108,6 +108,9 @@ class Recorder:
 
     def spool(self) -> Rows:
         return Rows(tempfile.TemporaryFile(), _KEPT, Path("losses"))
+
+    def nameless_file(self) -> IO[bytes]:
+        return tempfile.TemporaryFile()
 
     def take_chunk(self, rows: Rows, outcomes: Mapping[int, Any]) -> None:
         text = os.pread(rows._file.fileno(), 2**30, 0).decode("ascii")
